@@ -1,0 +1,125 @@
+#!/usr/bin/env bash
+# Puts in place what the build and the checks need, and says what it does. Running it again changes nothing.
+#
+#   scripts/deps.sh            everything that `make test` needs
+#   scripts/deps.sh toolchain  only what a build needs (`make demo`, `make build`)
+#
+# It installs from the usual registries only, never removes or replaces what a person installed, and starts nothing.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly CARGO_DENY_VERSION=0.20.2
+
+say() { printf 'deps: %s\n' "$*"; }
+die() {
+  printf 'deps: %s\n' "$*" >&2
+  exit 1
+}
+
+apt_fresh=no
+
+# Builds of tools go here and are removed however this ends.
+SCRATCH=
+clean_up() { [ -z "$SCRATCH" ] || rm -rf "$SCRATCH"; }
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# need_apt PKG CMD: the command CMD is there, or Debian's package PKG brings it.
+need_apt() {
+  local package=$1 command=$2
+  local -a root=()
+  if command -v "$command" >/dev/null 2>&1; then
+    say "$command: there"
+    return
+  fi
+  if ! command -v apt-get >/dev/null 2>&1; then
+    die "$command is missing, and this isn't Debian: install what Debian calls $package, then run make deps again"
+  fi
+  if [ "$(id -u)" -ne 0 ]; then
+    if ! sudo -n true 2>/dev/null; then
+      die "$command is missing. Run this line, then make deps again:
+  sudo apt-get update && sudo apt-get install --yes --no-install-recommends $package"
+    fi
+    root=(sudo -n)
+  fi
+  if [ "$apt_fresh" = no ]; then
+    say "apt-get update"
+    ${root[@]+"${root[@]}"} apt-get update -qq </dev/null
+    apt_fresh=yes
+  fi
+  say "$command: installing $package"
+  ${root[@]+"${root[@]}"} env DEBIAN_FRONTEND=noninteractive \
+    apt-get install --yes --no-install-recommends -qq "$package" </dev/null
+}
+
+# The toolchain that rust-toolchain.toml pins, with rustfmt and clippy.
+need_toolchain() {
+  local channel have
+  channel=$(sed -n 's/^channel *= *"\(.*\)".*/\1/p' rust-toolchain.toml)
+  [ -n "$channel" ] || die "rust-toolchain.toml names no channel"
+  if ! command -v cargo >/dev/null 2>&1; then
+    die "cargo isn't on the PATH. Install Rust with rustup (https://rustup.rs), open a new shell, then run make deps again"
+  fi
+  if command -v rustup >/dev/null 2>&1; then
+    if toolchain_complete "$channel"; then
+      say "Rust $channel with rustfmt and clippy: there"
+    else
+      say "Rust $channel with rustfmt and clippy: installing with rustup"
+      rustup toolchain install "$channel" --profile minimal --component rustfmt --component clippy --no-self-update
+    fi
+    return
+  fi
+  have=$(cargo --version | cut -d' ' -f2)
+  if [ "$have" != "$channel" ]; then
+    die "this repository is built with Rust $channel, and here is $have without rustup. Install rustup (https://rustup.rs)"
+  fi
+  cargo fmt --version >/dev/null 2>&1 || die "cargo fmt is missing: install rustfmt for Rust $channel"
+  cargo clippy --version >/dev/null 2>&1 || die "cargo clippy is missing: install clippy for Rust $channel"
+  say "Rust $channel with rustfmt and clippy: there"
+}
+
+# Asks for the list of toolchains first: running one that isn't there may install it silently, without its components.
+toolchain_complete() {
+  local channel=$1
+  case " $(rustup toolchain list 2>/dev/null | tr '\n' ' ')" in
+    *" $channel-"*) ;;
+    *) return 1 ;;
+  esac
+  rustup run "$channel" cargo fmt --version >/dev/null 2>&1 &&
+    rustup run "$channel" cargo clippy --version >/dev/null 2>&1
+}
+
+# The licence and source checks. Another version that a person installed is used as it is.
+need_cargo_deny() {
+  local have rc=0
+  if have=$(cargo deny --version 2>/dev/null); then
+    have=${have##* }
+    if [ "$have" = "$CARGO_DENY_VERSION" ]; then
+      say "cargo-deny $have: there"
+    else
+      say "cargo-deny $have: there (deny.toml is written for $CARGO_DENY_VERSION; if it is refused: cargo install cargo-deny --locked --version $CARGO_DENY_VERSION)"
+    fi
+    return
+  fi
+  say "cargo-deny $CARGO_DENY_VERSION: building it, which takes a few minutes"
+  # Its release profile is fat LTO in one unit, which takes far longer to build than it saves here.
+  SCRATCH=$(mktemp -d)
+  CARGO_TARGET_DIR="$SCRATCH" \
+    CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+    cargo install cargo-deny --locked --version "$CARGO_DENY_VERSION" || rc=$?
+  [ "$rc" -eq 0 ] || die "cargo-deny couldn't be built: see above. (A network that reaches the crate registry is needed.)"
+}
+
+case "${1:-all}" in
+  toolchain)
+    need_apt gcc cc
+    need_toolchain
+    ;;
+  all)
+    need_apt gcc cc
+    need_toolchain
+    need_cargo_deny
+    ;;
+  *) die "unknown argument '$1': use nothing, or 'toolchain'" ;;
+esac
