@@ -1,0 +1,110 @@
+//! Looks for due work, and keeps the node alive in the others' eyes.
+
+use std::{error::Error, sync::Arc, time::Duration};
+
+use earnest_store::{ClaimRequest, Store};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Board, Driver, DriverOptions, DriverParts};
+
+/// The shortest time between two looks that brought nothing.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// Claims due work until `stop`.
+pub(super) async fn claim_loop(
+    parts: Arc<DriverParts>,
+    options: DriverOptions,
+    stop: CancellationToken,
+) {
+    loop {
+        let wait = match claim(&parts).await {
+            Some(Looked { brought: true, .. }) => Duration::ZERO,
+            Some(Looked { next_due, .. }) => next_due
+                .unwrap_or(options.poll)
+                .clamp(SHORTEST, options.poll),
+            None => options.poll,
+        };
+        if wait.is_zero() {
+            tokio::task::yield_now().await;
+            if stop.is_cancelled() {
+                return;
+            }
+            continue;
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+            () = parts.board.due.notified() => {}
+        }
+    }
+}
+
+struct Looked {
+    brought: bool,
+    next_due: Option<Duration>,
+}
+
+async fn claim(parts: &DriverParts) -> Option<Looked> {
+    let now = Instant::now();
+    let (total, per_target, room) = parts.board.room(now);
+    if total == 0 {
+        return None;
+    }
+    let request = ClaimRequest {
+        epoch: parts.board.epoch(),
+        total,
+        per_target,
+        room,
+    };
+    match parts.store.claim(request).await {
+        Ok(claimed) => {
+            let brought = !claimed.work.is_empty();
+            parts.metrics.claimed(claimed.work.len());
+            parts.board.put(claimed.work);
+            let probe = parts
+                .board
+                .next_probe(now)
+                .map(|at| at.saturating_duration_since(now));
+            let next_due = claimed.next_due.into_iter().chain(probe).min();
+            Some(Looked { brought, next_due })
+        }
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn Error, "claim failed; trying again");
+            None
+        }
+    }
+}
+
+/// Renews the node's lease at a third of its length.
+pub(super) async fn heartbeat_loop(
+    store: Arc<dyn Store>,
+    board: Arc<Board>,
+    options: DriverOptions,
+    stop: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(options.lease / 3) => {}
+        }
+        match store.heartbeat(board.epoch(), options.lease).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!(
+                    "taken for dead: what this node held went to others; enrolling anew"
+                );
+                if let Err(error) = Driver::enrol(&*store, &board, &options).await {
+                    tracing::warn!(
+                        error = &error as &dyn Error,
+                        "could not enrol; trying again"
+                    );
+                }
+            }
+            Err(error) => tracing::warn!(
+                error = &error as &dyn Error,
+                "heartbeat failed; trying again"
+            ),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The one task that writes.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use earnest_store::{Applied, Command, LeaseGrant, Store, StoreError};
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{Answer, Dispatcher, Entry, JournalError, JournalOptions, batch};
+use crate::{crash, telemetry::Metrics};
+
+/// How long a batch is tried again while the database fails in a way that may pass; then its callers are
+/// told, since they wait with locks of their own.
+const RETRY: [Duration; 4] = [
+    Duration::from_millis(10),
+    Duration::from_millis(50),
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+];
+
+pub(super) struct Writer {
+    store: Arc<dyn Store>,
+    dispatcher: Arc<dyn Dispatcher>,
+    options: JournalOptions,
+    metrics: Arc<Metrics>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        dispatcher: Arc<dyn Dispatcher>,
+        options: JournalOptions,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            store,
+            dispatcher,
+            options,
+            metrics,
+        }
+    }
+
+    pub(super) async fn run(self, mut queue: mpsc::UnboundedReceiver<Entry>) {
+        let mut waiting = VecDeque::new();
+        let mut taken = Vec::new();
+        loop {
+            if waiting.is_empty() {
+                // Sleeps until there is something, then takes all there is.
+                if queue
+                    .recv_many(&mut taken, self.options.queue_commands)
+                    .await
+                    == 0
+                {
+                    return;
+                }
+            } else {
+                while let Ok(entry) = queue.try_recv() {
+                    taken.push(entry);
+                }
+            }
+            waiting.extend(taken.drain(..));
+            let batch = batch::next(&mut waiting, &self.options);
+            self.write(batch).await;
+        }
+    }
+
+    async fn write(&self, batch: Vec<Entry>) {
+        let (commands, answers): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .map(|e| (e.command, (e.answer, e.room)))
+            .unzip();
+        let began = Instant::now();
+        let results = self.bisect(&commands).await;
+        self.metrics
+            .batch_written(&commands, &results, began.elapsed());
+        for ((answer, room), result) in answers.into_iter().zip(results) {
+            // The room is free again before the caller hears of it.
+            drop(room);
+            // A caller that has gone away loses its answer, not its command.
+            let _ = answer.send(result);
+        }
+    }
+
+    /// Writes `commands` as one; when the database refuses that for good, as halves, so that one bad value
+    /// fails alone.
+    async fn bisect(&self, commands: &[Command]) -> Vec<Answer> {
+        let error = match self.persist(commands).await {
+            Ok(applied) => {
+                crash::batch(crash::Side::After, commands);
+                self.dispatcher.dispatch(applied.leased);
+                return applied.results.into_iter().map(Ok).collect();
+            }
+            Err(error) => Arc::new(error),
+        };
+        if !error.is_retryable() && commands.len() > 1 {
+            let (left, right) = commands.split_at(commands.len() / 2);
+            let mut results = Box::pin(self.bisect(left)).await;
+            results.extend(Box::pin(self.bisect(right)).await);
+            return results;
+        }
+        tracing::warn!(
+            error = &*error as &dyn std::error::Error,
+            commands = commands.len(),
+            "batch not written"
+        );
+        commands
+            .iter()
+            .map(|_| Err(JournalError::Store(Arc::clone(&error))))
+            .collect()
+    }
+
+    /// Runs a batch until it is known to be written or not. After an unknown COMMIT the same commands run again,
+    /// and what they find in the database is the answer, never what was in memory.
+    async fn persist(&self, commands: &[Command]) -> Result<Applied, StoreError> {
+        let mut waits = RETRY.iter();
+        loop {
+            crash::batch(crash::Side::Before, commands);
+            let grant = LeaseGrant {
+                epoch: self.dispatcher.epoch(),
+                admission: self.dispatcher.admission(),
+            };
+            match self.store.apply(commands, grant).await {
+                Err(error) if error.is_retryable() => match waits.next() {
+                    Some(wait) => tokio::time::sleep(*wait).await,
+                    None => return Err(error),
+                },
+                done => return done,
+            }
+        }
+    }
+}

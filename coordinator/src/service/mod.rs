@@ -1,0 +1,95 @@
+//! The use cases. Every transport calls only this; nothing here knows a wire format or SQL.
+
+mod error;
+mod input;
+mod operate;
+mod registry;
+mod summary;
+mod transactions;
+
+use std::sync::Arc;
+
+use earnest_protocol::Limits;
+use earnest_store::Store;
+
+pub use error::{Code, ServiceError};
+pub use input::{
+    DecideInput, ListInput, MessageInput, OperatorDecideInput, OptionsInput, PrepareInput,
+    ServiceInput, SubscriptionInput,
+};
+pub use operate::CheckBackPort;
+pub use summary::summary;
+pub use transactions::{Recorded, TransactionDetail};
+
+use crate::{clock::Environment, journal::Journal};
+
+/// Bounds and defaults of the use cases.
+#[derive(Debug, Clone, Copy)]
+pub struct ServiceOptions {
+    /// Bounds on what comes from outside.
+    pub limits: Limits,
+    /// Used where Prepare leaves an option out.
+    pub defaults: earnest_protocol::Options,
+    /// Deliveries under way at once, where a subscription does not say.
+    pub concurrency: u32,
+    /// How long one delivery attempt may take, where a subscription does not say.
+    pub timeout: std::time::Duration,
+    /// When to deliver again, where a subscription does not say.
+    pub retry: earnest_protocol::RetryPolicy,
+}
+
+impl Default for ServiceOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            defaults: earnest_protocol::Options::default(),
+            concurrency: 64,
+            timeout: std::time::Duration::from_secs(10),
+            retry: earnest_protocol::RetryPolicy::default(),
+        }
+    }
+}
+
+/// The coordinator, as its transports see it. Cheap to clone.
+#[derive(Clone)]
+pub struct Coordinator {
+    journal: Journal,
+    store: Arc<dyn Store>,
+    check_back: Arc<dyn CheckBackPort>,
+    environment: Environment,
+    options: ServiceOptions,
+}
+
+impl Coordinator {
+    /// Puts the parts together.
+    pub fn new(
+        journal: Journal,
+        store: Arc<dyn Store>,
+        check_back: Arc<dyn CheckBackPort>,
+        environment: Environment,
+        options: ServiceOptions,
+    ) -> Self {
+        Self {
+            journal,
+            store,
+            check_back,
+            environment,
+            options,
+        }
+    }
+
+    /// The store, for readiness and metrics.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// The journal, for readiness and metrics.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The bounds in force.
+    pub fn limits(&self) -> &Limits {
+        &self.options.limits
+    }
+}
