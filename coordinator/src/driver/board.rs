@@ -111,7 +111,7 @@ impl Board {
         let mut lanes = self.lock();
         lanes.closed = true;
         let let_go: usize = lanes
-            .lanes
+            .by_target
             .values_mut()
             .map(|lane| lane.waiting.drain(..).count())
             .sum();
@@ -231,7 +231,7 @@ impl Board {
             return (0, 0, HashMap::new());
         }
         let room = lanes
-            .lanes
+            .by_target
             .iter()
             .map(|(target, lane)| (target.clone(), self.room_of(lane, now)));
         (
@@ -245,7 +245,7 @@ impl Board {
     pub(super) fn next_probe(&self, now: Instant) -> Option<Instant> {
         let lanes = self.lock();
         let open = lanes
-            .lanes
+            .by_target
             .values()
             .filter(|lane| lane.breaker.state(now) == BreakerState::Open);
         open.filter_map(|lane| lane.breaker.retry_at()).min()
