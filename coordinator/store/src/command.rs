@@ -1,0 +1,293 @@
+//! What the journal writes: commands, each with its own answer.
+
+use std::{sync::Arc, time::Duration};
+
+use earnest_protocol::{
+    CheckBackAnswer, ContentHash, Decision, Jitter, LeaseToken, Name, NodeEpoch, Options,
+    ParkReason, Settled, Topic, TransactionId,
+};
+
+use crate::{DeliveryKey, Message, Target, TransactionRow, Work};
+
+/// A transaction as Prepare or Submit declares it, checked against the limits.
+#[derive(Debug, Clone)]
+pub struct NewTransaction {
+    /// Its id.
+    pub id: TransactionId,
+    /// Scopes its names.
+    pub namespace: Name,
+    /// Who opens it.
+    pub initiator: Name,
+    /// Which database of theirs; empty: not checked.
+    pub resource_id: String,
+    /// The caller's reference.
+    pub business_key: String,
+    /// Defaults filled in.
+    pub options: Options,
+    /// Of everything above and the messages.
+    pub content: ContentHash,
+    /// In order.
+    pub messages: Vec<Message>,
+    /// W3C trace context; empty: none.
+    pub traceparent: String,
+}
+
+/// The initiator's decision.
+#[derive(Debug, Clone)]
+pub struct Decide {
+    /// Which transaction.
+    pub id: TransactionId,
+    /// What is decided.
+    pub decision: Decision,
+    /// Who says so; `None`: they did not say.
+    pub initiator: Option<Name>,
+    /// For the tombstone of an unknown id.
+    pub namespace: Name,
+}
+
+/// How an attempt went, as it is recorded when it did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptNote {
+    /// The node that called.
+    pub node: String,
+    /// What was called.
+    pub target: String,
+    /// Short and stable.
+    pub code: String,
+    /// For people.
+    pub error: String,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// The end of one delivery attempt.
+#[derive(Debug, Clone)]
+pub struct DeliverySettled {
+    /// Of what.
+    pub key: DeliveryKey,
+    /// Under which lease.
+    pub token: LeaseToken,
+    /// What it led to.
+    pub settled: Settled,
+    /// How it went; `None`: it succeeded.
+    pub note: Option<AttemptNote>,
+}
+
+/// What a person does to a transaction.
+#[derive(Debug, Clone)]
+pub enum OperatorAction {
+    /// Makes all that it waits for due now, and unparks it.
+    Retry,
+    /// Sets it, or what it still owes, aside.
+    Park(ParkReason),
+    /// Decides it; it must be parked.
+    Decide(Decision),
+}
+
+/// One write.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Record it.
+    Prepare(Box<NewTransaction>),
+    /// Record and confirm it.
+    Submit(Box<NewTransaction>),
+    /// The initiator decides.
+    Decide(Decide),
+    /// A check-back came to an end.
+    CheckedBack {
+        /// Which transaction.
+        id: TransactionId,
+        /// Under which lease.
+        token: LeaseToken,
+        /// What was answered.
+        answer: CheckBackAnswer,
+        /// Chance for the back-off.
+        jitter: Jitter,
+        /// How it went.
+        note: AttemptNote,
+    },
+    /// The deadline of a transaction that nobody can be asked about has passed.
+    DeadlinePassed {
+        /// Which transaction.
+        id: TransactionId,
+        /// Under which lease.
+        token: LeaseToken,
+    },
+    /// A delivery attempt came to an end.
+    DeliverySettled(Box<DeliverySettled>),
+    /// Gives back work that was not attempted; due again at once.
+    ReleaseDelivery {
+        /// Which.
+        key: DeliveryKey,
+        /// Under which lease.
+        token: LeaseToken,
+    },
+    /// Gives back a check-back that was not attempted; due again at once.
+    ReleaseCheckBack {
+        /// Which transaction.
+        id: TransactionId,
+        /// Under which lease.
+        token: LeaseToken,
+    },
+    /// A person acts.
+    Operator {
+        /// On which transaction.
+        id: TransactionId,
+        /// What they do.
+        action: OperatorAction,
+        /// Who, for the audit.
+        actor: String,
+        /// Why, for the audit.
+        detail: String,
+    },
+}
+
+impl Command {
+    /// The transaction it writes to; at most one command per id goes into one batch (DESIGN §5).
+    pub fn transaction(&self) -> TransactionId {
+        match self {
+            Self::Prepare(new) | Self::Submit(new) => new.id,
+            Self::Decide(decide) => decide.id,
+            Self::CheckedBack { id, .. }
+            | Self::DeadlinePassed { id, .. }
+            | Self::ReleaseCheckBack { id, .. }
+            | Self::Operator { id, .. } => *id,
+            Self::DeliverySettled(settled) => settled.key.transaction,
+            Self::ReleaseDelivery { key, .. } => key.transaction,
+        }
+    }
+
+    /// About how much memory it holds, in bytes.
+    pub fn weight(&self) -> usize {
+        const ROW: usize = 512;
+        match self {
+            Self::Prepare(new) | Self::Submit(new) => {
+                let of = |m: &Message| {
+                    let headers: usize = m.headers.iter().map(|(k, v)| k.len() + v.len()).sum();
+                    m.payload.len() + headers + m.key.len() + ROW
+                };
+                ROW + new.messages.iter().map(of).sum::<usize>()
+            }
+            _ => ROW,
+        }
+    }
+
+    /// Its name, for metrics and logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Prepare(_) => "prepare",
+            Self::Submit(_) => "submit",
+            Self::Decide(decide) if decide.decision == Decision::Confirm => "confirm",
+            Self::Decide(_) => "cancel",
+            Self::CheckedBack { .. } => "checked_back",
+            Self::DeadlinePassed { .. } => "deadline_passed",
+            Self::DeliverySettled(_) => "delivery_settled",
+            Self::ReleaseDelivery { .. } => "release_delivery",
+            Self::ReleaseCheckBack { .. } => "release_check_back",
+            Self::Operator { .. } => "operator",
+        }
+    }
+}
+
+/// What a command led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// The transaction as it stands now.
+    Transaction {
+        /// Its row.
+        row: Box<TransactionRow>,
+        /// This command recorded it.
+        created: bool,
+        /// This command decided it.
+        decided: bool,
+        /// Effects made due by an operator's retry.
+        made_due: u32,
+    },
+    /// The attempt is recorded; the transaction as it stands after it.
+    Settled(Box<TransactionRow>),
+    /// The same, and the initiator answered the opposite of what was decided.
+    Contradicted(Box<TransactionRow>),
+    /// Somebody else holds the work by now, or it is over; nothing was written (P10).
+    LostLease,
+}
+
+/// Why a command was refused; nothing was written for it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// Same id, other content.
+    #[error("transaction {id} exists with other content")]
+    IdReused {
+        /// The id.
+        id: TransactionId,
+    },
+    /// The opposite decision stands, or a Prepare came after a Cancel.
+    #[error("transaction {} was already decided", .0.id)]
+    AlreadyDecided(Box<TransactionRow>),
+    /// No such transaction.
+    #[error("transaction {id} is not known")]
+    NotFound {
+        /// The id.
+        id: TransactionId,
+    },
+    /// Only the initiator may decide.
+    #[error("transaction {id} was opened by {initiator}, and only it may decide")]
+    NotInitiator {
+        /// The id.
+        id: TransactionId,
+        /// Who opened it.
+        initiator: Name,
+    },
+    /// A message that would go nowhere.
+    #[error("topic {topic} has no subscription")]
+    NoSubscription {
+        /// The topic.
+        topic: Topic,
+    },
+    /// Made before the purge horizon: whether it was known once can't be told any more.
+    #[error("transaction id {id} is older than what is kept")]
+    TooOld {
+        /// The id.
+        id: TransactionId,
+    },
+    /// An operator may decide only what is parked.
+    #[error("transaction {} is not parked", .0.id)]
+    NotParked(Box<TransactionRow>),
+    /// Nothing of it can be parked.
+    #[error("transaction {} owes nothing that could be parked", .0.id)]
+    NothingToPark(Box<TransactionRow>),
+}
+
+/// Says which of the work that a batch makes due the node takes at once.
+pub trait Admission: Send + Sync {
+    /// Whether there is room in memory for one more piece of work of `target`, and sense in trying it now.
+    fn admits(&self, target: &Target) -> bool;
+}
+
+/// Takes nothing: all work is left for claims.
+#[derive(Debug, Clone, Copy)]
+pub struct AdmitNone;
+
+impl Admission for AdmitNone {
+    fn admits(&self, _: &Target) -> bool {
+        false
+    }
+}
+
+/// The right to run at once what a batch makes due (the fast path, DESIGN §5). What is not admitted is left
+/// for claims.
+#[derive(Clone)]
+pub struct LeaseGrant {
+    /// The node.
+    pub epoch: NodeEpoch,
+    /// What it takes.
+    pub admission: Arc<dyn Admission>,
+}
+
+/// What a batch led to.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// One per command, in order.
+    pub results: Vec<Result<Reply, Rejection>>,
+    /// Deliveries leased to the node that wrote the batch.
+    pub leased: Vec<Work>,
+}

@@ -1,0 +1,47 @@
+//! How a store fails. A command that is refused is no failure: see [`Rejection`](crate::Rejection).
+
+/// Why a batch or query did not run.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was written, and the same call may succeed later.
+    #[error("the database is unavailable: {context}")]
+    Unavailable {
+        /// What was being done.
+        context: String,
+        /// The database's own error.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// COMMIT was sent and its outcome is not known. Commands are idempotent: run the same batch again, and
+    /// acknowledge nothing before that.
+    #[error("the outcome of a COMMIT is unknown: {context}")]
+    CommitUnknown {
+        /// What was being done.
+        context: String,
+        /// The database's own error.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// Nothing was written, and trying again won't help: one of the values is not acceptable to the database.
+    #[error("the database refused the batch: {context}")]
+    Rejected {
+        /// What was being done.
+        context: String,
+        /// The database's own error.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// What was read is not what this program writes.
+    #[error("the database holds what this version can't read: {0}")]
+    Corrupt(String),
+    /// The database can't be opened as it is; says what to do.
+    #[error("{0}")]
+    CannotOpen(String),
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::CommitUnknown { .. })
+    }
+}

@@ -1,0 +1,43 @@
+//! What the coordinator keeps, and the only crate of the coordinator's that knows SQL.
+//!
+//! The traits in [`Store`] are the whole surface. What a command means is written once, in the engine, over
+//! plain rows; SQLite and the memory reference only read and write those rows, inside one database
+//! transaction per batch. One conformance suite holds them to the same behaviour.
+//!
+//! This crate must never decide what may happen to a transaction (the protocol crate does) and never call
+//! a participant.
+
+mod clock;
+mod command;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod engine;
+mod error;
+mod memory;
+mod query;
+mod row;
+mod sqlite;
+mod store;
+mod work;
+
+pub use clock::Clock;
+pub use command::{
+    Admission, AdmitNone, Applied, AttemptNote, Command, Decide, DeliverySettled, LeaseGrant,
+    NewTransaction, OperatorAction, Rejection, Reply,
+};
+pub use error::StoreError;
+pub use memory::MemoryStore;
+pub use query::{Backlog, Cursor, Detail, Page, TransactionFilter};
+pub use row::{
+    AttemptKind, AttemptRow, AuditRow, DeliveryKey, DeliveryRow, Destination, Endpoint,
+    EndpointProtocol, ServiceRow, SubscriptionRow, TransactionRow,
+};
+pub use sqlite::{SqliteOptions, SqliteStore};
+pub use store::{
+    ClaimRequest, Claimed, Durability, JournalStore, LeaseStore, PurgeReport, QueryStore,
+    RegistryStore, RetentionStore, Store,
+};
+pub use work::{CheckBackWork, DeliveryWork, Target, Work};
+
+/// A message's payload, shared between the store, the driver and the sinks without copying.
+pub type Message = earnest_protocol::Message<bytes::Bytes>;

@@ -1,0 +1,102 @@
+//! What a node may run once it has leased it: everything that the call needs, so that nothing is read again.
+
+use std::{fmt, sync::Arc};
+
+use earnest_protocol::{LeaseToken, Name, Options, Timestamp, TransactionId};
+
+use crate::{DeliveryKey, Message, SubscriptionRow};
+
+/// What concurrency, breakers and claims are bounded by: one dead or slow target must cost the others
+/// nothing (P12).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Target {
+    /// Check-backs of an initiator: namespace, service.
+    Initiator(Name, Name),
+    /// Deliveries of a subscription: namespace, subscription.
+    Subscription(Name, Name),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Initiator(namespace, name) => write!(f, "initiator {namespace}/{name}"),
+            Self::Subscription(namespace, name) => write!(f, "subscription {namespace}/{name}"),
+        }
+    }
+}
+
+/// A leased check-back.
+#[derive(Debug, Clone)]
+pub struct CheckBackWork {
+    /// The transaction.
+    pub id: TransactionId,
+    /// The lease.
+    pub token: LeaseToken,
+    /// Scopes the initiator.
+    pub namespace: Name,
+    /// Whom to ask.
+    pub initiator: Name,
+    /// Which database of theirs.
+    pub resource_id: String,
+    /// The store's time of the Prepare.
+    pub created_at: Timestamp,
+    /// The number of this attempt, from 1.
+    pub attempt: u32,
+    /// Says whether anybody can be asked at all.
+    pub options: Options,
+    /// W3C trace context.
+    pub traceparent: String,
+}
+
+/// A leased delivery.
+#[derive(Debug, Clone)]
+pub struct DeliveryWork {
+    /// What is delivered where.
+    pub key: DeliveryKey,
+    /// The lease.
+    pub token: LeaseToken,
+    /// The message.
+    pub message: Message,
+    /// To whom and how.
+    pub subscription: Arc<SubscriptionRow>,
+    /// Who sent it.
+    pub initiator: Name,
+    /// The store's time of the Prepare.
+    pub created_at: Timestamp,
+    /// The store's time of the decision.
+    pub decided_at: Timestamp,
+    /// The number of this attempt, from 1.
+    pub attempt: u32,
+    /// W3C trace context.
+    pub traceparent: String,
+}
+
+/// Leased work of any kind.
+#[derive(Debug, Clone)]
+pub enum Work {
+    /// Ask an initiator.
+    CheckBack(Box<CheckBackWork>),
+    /// Hand a message on.
+    Delivery(Box<DeliveryWork>),
+}
+
+impl Work {
+    /// What bounds it.
+    pub fn target(&self) -> Target {
+        match self {
+            Self::CheckBack(work) => {
+                Target::Initiator(work.namespace.clone(), work.initiator.clone())
+            }
+            Self::Delivery(work) => Target::Subscription(
+                work.subscription.namespace.clone(),
+                work.subscription.name.clone(),
+            ),
+        }
+    }
+}
+
+impl From<DeliveryWork> for Work {
+    fn from(work: DeliveryWork) -> Self {
+        Self::Delivery(Box::new(work))
+    }
+}
