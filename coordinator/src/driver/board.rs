@@ -62,6 +62,9 @@ struct Lane {
     /// Work in calls, and the calls.
     under_way: usize,
     calls: usize,
+    /// Work whose call has ended and whose end is being written: it still takes up memory, but no place at
+    /// the destination.
+    settling: usize,
     breaker: Breaker,
 }
 
@@ -83,6 +86,8 @@ pub struct Board {
     pub(super) ready: Notify,
     /// Something may be due for a claim.
     pub(super) due: Notify,
+    /// Leases may be held that nobody here runs.
+    pub(super) renewal: Notify,
 }
 
 impl Board {
@@ -94,6 +99,7 @@ impl Board {
             options,
             ready: Notify::new(),
             due: Notify::new(),
+            renewal: Notify::new(),
         }
     }
 
@@ -182,22 +188,28 @@ impl Board {
         None
     }
 
-    /// A call ended: `down` says that the target did not answer. Returns work to give back because the target's
-    /// breaker is open.
-    pub(super) fn call_ended(&self, target: &Target, down: bool, now: Instant) -> Vec<Work> {
+    /// A call with `count` pieces of work ended: `down` says that the target did not answer. Returns work to
+    /// give back because the target's breaker is open.
+    pub(super) fn call_ended(
+        &self,
+        target: &Target,
+        count: usize,
+        down: bool,
+        now: Instant,
+    ) -> Vec<Work> {
         let mut lanes = self.lock();
         let lanes = &mut *lanes;
         let Some(lane) = lanes.by_target.get_mut(target) else {
             return vec![];
         };
         lane.calls -= 1;
+        lane.under_way -= count;
+        lane.settling += count;
         let mut give_back = Vec::new();
         if !down {
             lane.breaker.succeeded();
         } else if lane.breaker.failed(now) {
-            give_back.extend(lane.waiting.drain(..));
-            // It stays counted until it is given back.
-            lane.under_way += give_back.len();
+            give_back = lane.withdraw();
         }
         if lane.next_size() > 0 {
             lanes.ready.push_back(target.clone());
@@ -206,22 +218,33 @@ impl Board {
         give_back
     }
 
+    /// Takes what waits for a target off the board, to be given back: it was paused.
+    pub(crate) fn withdraw(&self, target: &Target) -> Vec<Work> {
+        let mut lanes = self.lock();
+        lanes
+            .by_target
+            .get_mut(target)
+            .map_or_else(Vec::new, Lane::withdraw)
+    }
+
+    /// Says that leases may be held under this epoch that nobody runs: the node enrols anew, and whatever the
+    /// old epoch held is free again.
+    pub(crate) fn renew_epoch(&self) {
+        self.renewal.notify_one();
+    }
+
     /// Work of a target is over, written and done with.
-    pub(super) fn finished(&self, target: &Target, count: usize) {
+    pub(crate) fn finished(&self, target: &Target, count: usize) {
         let mut lanes = self.lock();
         let lanes = &mut *lanes;
         lanes.total -= count;
         let remembered = lanes.by_target.len();
         if let Some(lane) = lanes.by_target.get_mut(target) {
-            lane.under_way -= count;
-            if lane.next_size() > 0 {
-                lanes.ready.push_back(target.clone());
-            }
+            lane.settling -= count;
             if lane.is_idle() && remembered > REMEMBERED {
                 lanes.by_target.remove(target);
             }
         }
-        self.ready.notify_one();
     }
 
     /// What a claim may bring: altogether, per unnamed target, and for those on the board.
@@ -252,7 +275,7 @@ impl Board {
     }
 
     fn room_of(&self, lane: &Lane, now: Instant) -> usize {
-        let held = lane.waiting.len() + lane.under_way;
+        let held = lane.held();
         match lane.breaker.state(now) {
             BreakerState::Closed => self.options.per_target.saturating_sub(held),
             BreakerState::HalfOpen => usize::from(held == 0),
@@ -280,8 +303,18 @@ impl Lane {
         size.min(self.waiting.len())
     }
 
+    /// Takes off what waits; it stays counted until it is given back.
+    fn withdraw(&mut self) -> Vec<Work> {
+        self.settling += self.waiting.len();
+        self.waiting.drain(..).collect()
+    }
+
+    fn held(&self) -> usize {
+        self.waiting.len() + self.under_way + self.settling
+    }
+
     fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.under_way == 0 && self.breaker.retry_at().is_none()
+        self.held() == 0 && self.breaker.retry_at().is_none()
     }
 }
 
@@ -293,8 +326,7 @@ impl Admission for Board {
         }
         lanes.by_target.get(target).is_none_or(|lane| {
             // A probe comes from a claim, so that a batch doesn't send many of them.
-            lane.breaker.retry_at().is_none()
-                && lane.waiting.len() + lane.under_way < self.options.per_target
+            lane.breaker.retry_at().is_none() && lane.held() < self.options.per_target
         })
     }
 }
@@ -313,5 +345,9 @@ impl Dispatcher for BoardDispatcher {
 
     fn dispatch(&self, work: Vec<Work>) {
         self.0.put(work);
+    }
+
+    fn orphaned(&self) {
+        self.0.renew_epoch();
     }
 }

@@ -76,7 +76,7 @@ async fn claim(parts: &DriverParts) -> Option<Looked> {
     }
 }
 
-/// Renews the node's lease at a third of its length.
+/// Renews the node's lease at a third of its length, or takes a new epoch when leases were orphaned.
 pub(super) async fn heartbeat_loop(
     store: Arc<dyn Store>,
     board: Arc<Board>,
@@ -86,25 +86,45 @@ pub(super) async fn heartbeat_loop(
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(options.lease / 3) => {}
+            () = board.renewal.notified() => renew(&*store, &board, &options).await,
+            () = tokio::time::sleep(options.lease / 3) => beat(&*store, &board, &options).await,
         }
-        match store.heartbeat(board.epoch(), options.lease).await {
-            Ok(true) => {}
-            Ok(false) => {
+    }
+}
+
+async fn beat(store: &dyn Store, board: &Board, options: &DriverOptions) {
+    match store.heartbeat(board.epoch(), options.lease).await {
+        Ok(true) => {}
+        Ok(false) => {
+            tracing::warn!("taken for dead: what this node held went to others; enrolling anew");
+            if let Err(error) = Driver::enrol(store, board, options).await {
                 tracing::warn!(
-                    "taken for dead: what this node held went to others; enrolling anew"
+                    error = &error as &dyn Error,
+                    "could not enrol; trying again"
                 );
-                if let Err(error) = Driver::enrol(&*store, &board, &options).await {
-                    tracing::warn!(
-                        error = &error as &dyn Error,
-                        "could not enrol; trying again"
-                    );
-                }
             }
-            Err(error) => tracing::warn!(
-                error = &error as &dyn Error,
-                "heartbeat failed; trying again"
-            ),
         }
+        Err(error) => tracing::warn!(
+            error = &error as &dyn Error,
+            "heartbeat failed; trying again"
+        ),
+    }
+}
+
+/// Moves to a new epoch and frees all that the old one held. What is still run under an old lease may end well,
+/// unless somebody took it meanwhile.
+async fn renew(store: &dyn Store, board: &Board, options: &DriverOptions) {
+    let old = board.epoch();
+    let moved = async {
+        Driver::enrol(store, board, options).await?;
+        store.resign(old).await
+    };
+    if let Err(error) = moved.await {
+        tracing::warn!(
+            error = &error as &dyn Error,
+            "could not take a new epoch; trying again"
+        );
+        tokio::time::sleep(options.poll).await;
+        board.renew_epoch();
     }
 }

@@ -1,9 +1,10 @@
 //! Runs what is on the board, one task per call.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use earnest_protocol::{CheckBackAnswer, DeliveryAnswer, InitiatorOutcome};
 use earnest_store::{CheckBackWork, Command, DeliveryWork, Target, Work};
+use futures_util::FutureExt;
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -59,9 +60,9 @@ async fn call(
         commands.extend(ends);
         down |= failed;
     }
-    let give_back = parts.board.call_ended(&target, down, Instant::now());
+    let give_back = parts.board.call_ended(&target, count, down, Instant::now());
     let back = give_back.len();
-    commands.extend(give_back.into_iter().map(settler::release));
+    commands.extend(give_back.into_iter().map(Work::release));
     settler::settle(&parts, commands).await;
     parts.board.finished(&target, count + back);
     if down {
@@ -82,16 +83,11 @@ async fn check_back(
     let began = Instant::now();
     let timeout = options.check_back_timeout;
     crash::point("before_check_back");
-    let outcome = tokio::time::timeout(timeout, parts.check_back.check_back(&work))
+    let outcome = bounded(timeout, parts.check_back.check_back(&work))
         .await
-        .unwrap_or_else(|_| {
+        .unwrap_or_else(|Missing { code, error }| {
             let target = format!("service {}", work.initiator);
-            CallOutcome::down(
-                CheckBackAnswer::Unknown,
-                target,
-                "timeout",
-                took_longer(timeout),
-            )
+            CallOutcome::down(CheckBackAnswer::Unknown, target, code, error)
         });
     crash::point("after_check_back");
     parts.metrics.checked_back(outcome.answer);
@@ -119,20 +115,17 @@ async fn deliver(
     let began = Instant::now();
     let timeout = batch[0].subscription.timeout;
     crash::point("before_deliver");
-    let outcomes = tokio::time::timeout(timeout, parts.delivery.deliver(&batch))
-        .await
-        .unwrap_or_else(|_| {
-            let late = |work: &DeliveryWork| {
-                let target = work.subscription.destination.to_string();
-                CallOutcome::down(
-                    DeliveryAnswer::Unknown,
-                    target,
-                    "timeout",
-                    took_longer(timeout),
-                )
-            };
-            batch.iter().map(late).collect()
-        });
+    let answered = bounded(timeout, parts.delivery.deliver(&batch)).await;
+    let (mut outcomes, Missing { code, error }) = match answered {
+        Ok(outcomes) => (outcomes, Missing::answer()),
+        Err(missing) => (vec![], missing),
+    };
+    // Whatever has no outcome of its own is unknown: every lease comes to an end that is written.
+    for work in batch.iter().skip(outcomes.len()) {
+        let target = work.subscription.destination.to_string();
+        let unknown = DeliveryAnswer::Unknown;
+        outcomes.push(CallOutcome::down(unknown, target, code, error.clone()));
+    }
     crash::point("after_deliver");
     // One answer is a sign of life, whatever became of the others.
     let down = outcomes.iter().all(|outcome| outcome.down);
@@ -143,6 +136,38 @@ async fn deliver(
     (batch.into_iter().zip(outcomes).map(settle).collect(), down)
 }
 
-fn took_longer(timeout: Duration) -> String {
-    format!("no answer within {} ms", timeout.as_millis())
+/// Why a call brought no outcome.
+struct Missing {
+    code: &'static str,
+    error: String,
+}
+
+impl Missing {
+    fn answer() -> Self {
+        let error = "the destination's answer left this message out".into();
+        Self {
+            code: "bad-answer",
+            error,
+        }
+    }
+}
+
+/// Runs a call for at most `timeout`. A panic in it is an unknown outcome like any other: the work must not
+/// be lost with it.
+async fn bounded<T>(timeout: Duration, call: impl Future<Output = T>) -> Result<T, Missing> {
+    let call = AssertUnwindSafe(tokio::time::timeout(timeout, call)).catch_unwind();
+    match call.await {
+        Ok(Ok(outcome)) => Ok(outcome),
+        Ok(Err(_)) => Err(Missing {
+            code: "timeout",
+            error: format!("no answer within {} ms", timeout.as_millis()),
+        }),
+        Err(_) => {
+            let error = "the coordinator's own call failed; its log says more".into();
+            Err(Missing {
+                code: "internal",
+                error,
+            })
+        }
+    }
 }

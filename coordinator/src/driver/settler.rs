@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use earnest_protocol::{DeliveryAnswer, settle as settle_delivery};
-use earnest_store::{AttemptNote, Command, DeliverySettled, DeliveryWork, Reply, Work};
+use earnest_store::{AttemptNote, Command, DeliverySettled, DeliveryWork, Reply};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
@@ -23,14 +23,15 @@ async fn write(parts: &DriverParts, command: Command) {
         match parts.journal.write_own(command.clone()).await {
             Ok(Ok(reply)) => return note_reply(parts, &command, &reply),
             Ok(Err(rejection)) => {
-                return tracing::error!(%rejection, command = command.name(), "an end was refused");
+                tracing::error!(%rejection, command = command.name(), "an end was refused");
+                return parts.board.renew_epoch();
             }
             // The lease runs out, and whoever claims the work next makes the attempt again.
             Err(JournalError::Closed) => return,
             Err(error) if is_passing(&error) => tokio::time::sleep(AGAIN).await,
             Err(error) => {
                 tracing::error!(%error, command = command.name(), "an end can't be written");
-                return;
+                return parts.board.renew_epoch();
             }
         }
     }
@@ -100,19 +101,5 @@ pub(super) fn note<A>(
         code: outcome.code.clone(),
         error: outcome.error.chars().take(LONGEST).collect(),
         duration: began.elapsed(),
-    }
-}
-
-/// What to write for work that was not attempted.
-pub(super) fn release(work: Work) -> Command {
-    match work {
-        Work::CheckBack(work) => Command::ReleaseCheckBack {
-            id: work.id,
-            token: work.token,
-        },
-        Work::Delivery(work) => Command::ReleaseDelivery {
-            key: work.key,
-            token: work.token,
-        },
     }
 }

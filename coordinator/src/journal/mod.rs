@@ -61,6 +61,8 @@ pub trait Dispatcher: Send + Sync {
     fn admission(&self) -> Arc<dyn Admission>;
     /// Takes it.
     fn dispatch(&self, work: Vec<Work>);
+    /// A batch may have leased work that was never handed over, because its COMMIT went unknown.
+    fn orphaned(&self);
 }
 
 type Answer = Result<Result<Reply, Rejection>, JournalError>;

@@ -119,10 +119,16 @@ impl Writer {
                 admission: self.dispatcher.admission(),
             };
             match self.store.apply(commands, grant).await {
-                Err(error) if error.is_retryable() => match waits.next() {
-                    Some(wait) => tokio::time::sleep(*wait).await,
-                    None => return Err(error),
-                },
+                Err(error) if error.is_retryable() => {
+                    if matches!(error, StoreError::CommitUnknown { .. }) {
+                        // If it was committed, its leases are this node's, and nobody has the work.
+                        self.dispatcher.orphaned();
+                    }
+                    match waits.next() {
+                        Some(wait) => tokio::time::sleep(*wait).await,
+                        None => return Err(error),
+                    }
+                }
                 done => return done,
             }
         }

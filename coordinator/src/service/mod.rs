@@ -21,7 +21,7 @@ pub use operate::CheckBackPort;
 pub use summary::summary;
 pub use transactions::{Recorded, TransactionDetail};
 
-use crate::{clock::Environment, journal::Journal};
+use crate::{clock::Environment, driver::Board, journal::Journal};
 
 /// Bounds and defaults of the use cases.
 #[derive(Debug, Clone, Copy)]
@@ -50,11 +50,26 @@ impl Default for ServiceOptions {
     }
 }
 
+/// What the use cases work with.
+pub struct ServiceParts {
+    /// Writes commands.
+    pub journal: Journal,
+    /// Answers queries.
+    pub store: Arc<dyn Store>,
+    /// Holds the work that a pause takes back.
+    pub board: Arc<Board>,
+    /// Asks initiators on an operator's behalf.
+    pub check_back: Arc<dyn CheckBackPort>,
+    /// Time and chance.
+    pub environment: Environment,
+}
+
 /// The coordinator, as its transports see it. Cheap to clone.
 #[derive(Clone)]
 pub struct Coordinator {
     journal: Journal,
     store: Arc<dyn Store>,
+    board: Arc<Board>,
     check_back: Arc<dyn CheckBackPort>,
     environment: Environment,
     options: ServiceOptions,
@@ -62,16 +77,18 @@ pub struct Coordinator {
 
 impl Coordinator {
     /// Puts the parts together.
-    pub fn new(
-        journal: Journal,
-        store: Arc<dyn Store>,
-        check_back: Arc<dyn CheckBackPort>,
-        environment: Environment,
-        options: ServiceOptions,
-    ) -> Self {
+    pub fn new(parts: ServiceParts, options: ServiceOptions) -> Self {
+        let ServiceParts {
+            journal,
+            store,
+            board,
+            check_back,
+            environment,
+        } = parts;
         Self {
             journal,
             store,
+            board,
             check_back,
             environment,
             options,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use earnest_protocol::{Name, RetryPolicy};
-use earnest_store::{Backlog, Destination, Endpoint, ServiceRow, SubscriptionRow};
+use earnest_store::{Backlog, Destination, Endpoint, ServiceRow, SubscriptionRow, Target};
+use futures_util::future::join_all;
 
 use super::{
     Code, Coordinator, ServiceError, ServiceInput, SubscriptionInput, transactions::namespace,
@@ -112,11 +113,32 @@ impl Coordinator {
         called: &str,
         paused: bool,
     ) -> Result<SubscriptionRow, ServiceError> {
+        let (namespace, name) = (namespace(of)?, name("name", called)?);
         let row = self
             .store
-            .pause_subscription(&namespace(of)?, &name("name", called)?, paused)
+            .pause_subscription(&namespace, &name, paused)
             .await?;
-        row.ok_or_else(|| ServiceError::not_found("subscription", called))
+        let row = row.ok_or_else(|| ServiceError::not_found("subscription", called))?;
+        if paused {
+            self.give_back(&Target::Subscription(namespace, name))
+                .await?;
+        }
+        Ok(row)
+    }
+
+    /// Gives back what this node holds of a target and has not begun.
+    async fn give_back(&self, target: &Target) -> Result<(), ServiceError> {
+        let withdrawn = self.board.withdraw(target);
+        let count = withdrawn.len();
+        let releases = withdrawn
+            .into_iter()
+            .map(|work| self.journal.write_own(work.release()));
+        let written = join_all(releases).await;
+        self.board.finished(target, count);
+        for result in written {
+            result?.map_err(ServiceError::from)?;
+        }
+        Ok(())
     }
 
     /// Says where a service is called.

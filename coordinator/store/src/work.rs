@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use earnest_protocol::{LeaseToken, Name, Options, Timestamp, TransactionId};
 
-use crate::{DeliveryKey, Message, SubscriptionRow};
+use crate::{Command, DeliveryKey, Message, SubscriptionRow};
 
 /// What concurrency, breakers and claims are bounded by: one dead or slow target must cost the others
 /// nothing (P12).
@@ -91,6 +91,21 @@ impl Work {
                 work.subscription.namespace.clone(),
                 work.subscription.name.clone(),
             ),
+        }
+    }
+
+    /// The command that gives it back without an attempt.
+    #[must_use]
+    pub fn release(self) -> Command {
+        match self {
+            Self::CheckBack(work) => Command::ReleaseCheckBack {
+                id: work.id,
+                token: work.token,
+            },
+            Self::Delivery(work) => Command::ReleaseDelivery {
+                key: work.key,
+                token: work.token,
+            },
         }
     }
 }
