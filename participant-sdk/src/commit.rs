@@ -1,0 +1,209 @@
+//! The order of things: prepare, look at the fence once more, COMMIT, confirm.
+//!
+//! Nothing is told to the coordinator that was not seen in the database first. Every early return leaves a [`Fate`]
+//! behind whose stage says what may still be done.
+
+use earnest_proto::v1::{self, Phase, PrepareRequest};
+
+use crate::{
+    coordinator_error::Reason,
+    crash::{Step, crash_point},
+    error::Error,
+    fate::{Fate, Stage},
+    fence::FencingRead,
+    ids::TransactionId,
+    settle,
+    sql::{Db, InboxKey, local::LocalTransaction},
+    trace::TraceParent,
+};
+
+/// What a transaction will send.
+#[derive(Default)]
+pub(crate) struct Draft {
+    pub(crate) messages: Vec<v1::Message>,
+    pub(crate) business_key: String,
+    pub(crate) traceparent: Option<TraceParent>,
+}
+
+/// The row that was written first and must be there last.
+pub(crate) enum FirstRow {
+    Outcome,
+    Inbox(InboxKey),
+}
+
+impl FirstRow {
+    /// The same moment of an initiator's and of a consumer's transaction.
+    fn step(&self, initiator: Step, consumer: Step) -> Step {
+        match self {
+            Self::Outcome => initiator,
+            Self::Inbox(_) => consumer,
+        }
+    }
+}
+
+/// An open local transaction.
+pub(crate) struct Open<D: Db> {
+    // Dropped first: its rollback is on its way before the fate is settled.
+    pub(crate) sql: LocalTransaction<D>,
+    pub(crate) first_row: FirstRow,
+    pub(crate) draft: Draft,
+    pub(crate) fate: Fate<D>,
+}
+
+impl<D: Db> Open<D> {
+    /// `Ok` means committed.
+    pub(crate) async fn commit(mut self) -> Result<TransactionId, Error> {
+        if let Err(error) = self.up_to_commit().await {
+            self.give_up().await;
+            return Err(error);
+        }
+        let Self {
+            sql,
+            first_row,
+            mut fate,
+            ..
+        } = self;
+        crash_point(first_row.step(Step::BeforeCommit, Step::ConsumerBeforeCommit));
+        if let Err(error) = sql.commit().await {
+            after_unknown_commit(&mut fate, &first_row, error).await?;
+        }
+        fate.ended(Stage::Committed);
+        crash_point(first_row.step(Step::AfterCommit, Step::ConsumerAfterCommit));
+        if fate.told {
+            settle::confirm(&fate.shared, fate.id).await;
+        }
+        fate.stage = Stage::Settled;
+        Ok(fate.id)
+    }
+
+    /// Ends the transaction without committing.
+    pub(crate) async fn rollback(mut self) -> Result<(), Error> {
+        self.sql.rollback().await?;
+        self.fate.ended(Stage::RolledBack);
+        Ok(())
+    }
+
+    async fn up_to_commit(&mut self) -> Result<(), Error> {
+        let id = self.fate.id;
+        if self.sql.has_savepoint() {
+            return Err(Error::FenceLost { id });
+        }
+        let sends = !self.draft.messages.is_empty();
+        if sends {
+            if let FirstRow::Inbox(_) = self.first_row {
+                D::insert_outcome(self.sql.connection_mut(), id, self.fate.created_us).await?;
+            }
+            self.prepare().await?;
+        }
+        if self.first_rows_hold(sends).await? {
+            Ok(())
+        } else {
+            Err(Error::FenceLost { id })
+        }
+    }
+
+    async fn prepare(&mut self) -> Result<(), Error> {
+        let shared = &self.fate.shared;
+        let traceparent = self
+            .draft
+            .traceparent
+            .take()
+            .unwrap_or_else(|| TraceParent::make(&*shared.chance));
+        let request = PrepareRequest {
+            id: self.fate.id.to_string(),
+            namespace: shared.namespace.clone(),
+            initiator: shared.service.clone(),
+            resource_id: shared.resource_id.clone(),
+            business_key: std::mem::take(&mut self.draft.business_key),
+            messages: std::mem::take(&mut self.draft.messages),
+            options: Some(shared.options),
+            traceparent: traceparent.as_str().to_owned(),
+        };
+        crash_point(Step::BeforePrepare);
+        self.fate.told = true;
+        let prepared = shared
+            .coordinator
+            .prepare(shared.timeouts.prepare, &request)
+            .await;
+        let transaction = match prepared {
+            Ok(transaction) => transaction,
+            Err(failed) => {
+                // Another transaction's id is not ours to cancel.
+                let foreign = failed.error.reason() == Some(&Reason::IdReused);
+                self.fate.told = failed.may_have_acted && !foreign;
+                return Err(failed.error.into());
+            }
+        };
+        crash_point(Step::AfterPrepare);
+        let phase = transaction.phase();
+        if phase != Phase::Prepared || transaction.id != request.id {
+            return Err(Error::AlreadyDecided {
+                id: self.fate.id,
+                phase: phase_name(phase),
+            });
+        }
+        self.fate.created_us = transaction.created_at_us;
+        Ok(())
+    }
+
+    /// The last statement before COMMIT.
+    async fn first_rows_hold(&mut self, sends: bool) -> Result<bool, sqlx::Error> {
+        let (id, created_us) = (self.fate.id, self.fate.created_us);
+        let connection = self.sql.connection_mut();
+        match &self.first_row {
+            FirstRow::Outcome => D::outcome_holds(connection, id, created_us).await,
+            FirstRow::Inbox(key) => {
+                let outcome_holds =
+                    !sends || D::outcome_holds(&mut *connection, id, created_us).await?;
+                Ok(outcome_holds && D::inbox_holds(connection, key).await?)
+            }
+        }
+    }
+
+    /// Rolls back, and lets the fate do the rest.
+    async fn give_up(mut self) {
+        match self.sql.rollback().await {
+            Ok(()) => self.fate.ended(Stage::RolledBack),
+            // If the coordinator may know of it, only the fence can tell.
+            Err(error) => {
+                tracing::warn!(id = %self.fate.id, %error, "the rollback was not answered");
+            }
+        }
+    }
+}
+
+/// COMMIT was sent and not answered well: `Ok` when it turns out to have committed.
+async fn after_unknown_commit<D: Db>(
+    fate: &mut Fate<D>,
+    first_row: &FirstRow,
+    error: sqlx::Error,
+) -> Result<(), Error> {
+    let id = fate.id;
+    tracing::warn!(%id, %error, "COMMIT was not answered; asking the fence");
+    if matches!(first_row, FirstRow::Inbox(_)) && !fate.told {
+        // There is no outcome row. The inbox tells, when the message is delivered again.
+        return Err(Error::OutcomeUnknown(id));
+    }
+    match fate.find_out().await {
+        Some(FencingRead::Committed) => Ok(()),
+        Some(FencingRead::RolledBack) => {
+            fate.ended(Stage::RolledBack);
+            Err(error.into())
+        }
+        Some(FencingRead::Forgotten | FencingRead::Unclear) | None => {
+            fate.ended(Stage::Settled);
+            Err(Error::OutcomeUnknown(id))
+        }
+    }
+}
+
+fn phase_name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Unspecified => "phase not given",
+        Phase::Prepared => "PREPARED",
+        Phase::Confirming => "CONFIRMING",
+        Phase::Confirmed => "CONFIRMED",
+        Phase::Cancelling => "CANCELLING",
+        Phase::Cancelled => "CANCELLED",
+    }
+}

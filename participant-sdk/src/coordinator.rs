@@ -1,0 +1,263 @@
+//! The client side of `earnest.v1.Coordinator`: the same call again after a lost reply, another endpoint after a lost one,
+//! always within a deadline.
+//!
+//! It repeats calls and nothing else: what a failure means for the local transaction is decided by its caller.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use earnest_proto::v1::{
+    self, CancelRequest, ConfirmRequest, Endpoint as ServiceEndpoint, EndpointProtocol,
+    PrepareRequest, RegisterServiceRequest, coordinator_client::CoordinatorClient,
+};
+use tonic::{
+    Request, Response, Status,
+    transport::{Channel, Endpoint},
+};
+
+use crate::{
+    clock::Chance, coordinator_error::CoordinatorError, error::SetupError, reconnect::Pauses,
+};
+
+type Client = CoordinatorClient<Channel>;
+
+/// A lost reply must leave time for another try within the same deadline.
+const TRIES_THAT_FIT: u32 = 3;
+
+/// One or more endpoints of one coordinator.
+pub(crate) struct Coordinator {
+    clients: Vec<Client>,
+    /// The endpoint that answered last; tried first.
+    current: AtomicUsize,
+    chance: Arc<dyn Chance>,
+}
+
+/// A call that failed in the end.
+pub(crate) struct Failed {
+    pub(crate) error: CoordinatorError,
+    /// Whether one of its tries may have been acted on.
+    pub(crate) may_have_acted: bool,
+}
+
+/// The addresses of one coordinator, separated by commas.
+pub(crate) fn channels(endpoints: &str) -> Result<Vec<Channel>, SetupError> {
+    endpoints
+        .split(',')
+        .map(str::trim)
+        .map(|url| {
+            check_url("the coordinator's address", url)?;
+            let endpoint = Endpoint::from_shared(url.to_owned())
+                .map_err(|_| invalid_url("the coordinator's address", url, "it is not a URL"))?;
+            Ok(endpoint
+                .connect_timeout(Duration::from_secs(1))
+                .http2_keep_alive_interval(Duration::from_secs(10))
+                .keep_alive_timeout(Duration::from_secs(5))
+                .keep_alive_while_idle(true)
+                .tcp_nodelay(true)
+                .connect_lazy())
+        })
+        .collect()
+}
+
+fn invalid_url(what: &'static str, url: &str, problem: &'static str) -> SetupError {
+    SetupError::InvalidUrl {
+        what,
+        url: url.to_owned(),
+        problem,
+    }
+}
+
+/// Checks an address that calls can go to.
+pub(crate) fn check_url(what: &'static str, url: &str) -> Result<(), SetupError> {
+    if url.starts_with("https://") {
+        return Err(invalid_url(what, url, "TLS is not built in"));
+    }
+    let Ok(uri) = url.parse::<tonic::transport::Uri>() else {
+        return Err(invalid_url(what, url, "it is not a URL"));
+    };
+    if uri.scheme_str() != Some("http") {
+        return Err(invalid_url(what, url, "it does not start with http://"));
+    }
+    if uri.host().is_none_or(str::is_empty) {
+        return Err(invalid_url(what, url, "it has no host"));
+    }
+    Ok(())
+}
+
+impl Coordinator {
+    pub(crate) fn new(channels: Vec<Channel>, chance: Arc<dyn Chance>) -> Self {
+        Self {
+            clients: channels.into_iter().map(Client::new).collect(),
+            current: AtomicUsize::new(0),
+            chance,
+        }
+    }
+
+    pub(crate) async fn prepare(
+        &self,
+        deadline: Duration,
+        request: &PrepareRequest,
+    ) -> Result<v1::Transaction, Failed> {
+        let reply = self
+            .call(
+                "Prepare",
+                deadline,
+                request,
+                |mut client, request| async move { client.prepare(request).await },
+            )
+            .await?;
+        Ok(reply.transaction.unwrap_or_default())
+    }
+
+    pub(crate) async fn confirm(
+        &self,
+        deadline: Duration,
+        request: &ConfirmRequest,
+    ) -> Result<(), Failed> {
+        self.call(
+            "Confirm",
+            deadline,
+            request,
+            |mut client, request| async move { client.confirm(request).await },
+        )
+        .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn cancel(
+        &self,
+        deadline: Duration,
+        request: &CancelRequest,
+    ) -> Result<(), Failed> {
+        self.call(
+            "Cancel",
+            deadline,
+            request,
+            |mut client, request| async move { client.cancel(request).await },
+        )
+        .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn register(
+        &self,
+        deadline: Duration,
+        namespace: &str,
+        name: &str,
+        url: &str,
+    ) -> Result<(), Failed> {
+        let request = RegisterServiceRequest {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            endpoints: vec![ServiceEndpoint {
+                url: url.to_owned(),
+                protocol: EndpointProtocol::Grpc.into(),
+            }],
+            replace: false,
+        };
+        self.call(
+            "RegisterService",
+            deadline,
+            &request,
+            |mut client, request| async move { client.register_service(request).await },
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Makes one idempotent call until it is answered, refused for good, or `deadline` has passed.
+    async fn call<Q, A, F, Fut>(
+        &self,
+        name: &'static str,
+        deadline: Duration,
+        request: &Q,
+        send: F,
+    ) -> Result<A, Failed>
+    where
+        Q: Clone,
+        F: Fn(Client, Request<Q>) -> Fut,
+        Fut: Future<Output = Result<Response<A>, Status>>,
+    {
+        let mut may_have_acted = false;
+        let mut last = None;
+        let tries = async {
+            let mut pauses = Pauses::within_a_call();
+            loop {
+                let index = self.current.load(Ordering::Relaxed) % self.clients.len();
+                let mut one_try = Request::new(request.clone());
+                one_try.set_timeout(deadline / TRIES_THAT_FIT);
+                let answer = tokio::time::timeout(
+                    deadline / TRIES_THAT_FIT,
+                    send(self.clients[index].clone(), one_try),
+                );
+                let error = match answer.await {
+                    Ok(Ok(reply)) => return Ok(reply.into_inner()),
+                    Ok(Err(status)) => CoordinatorError::from_status(name, &status),
+                    Err(_) => CoordinatorError::no_answer(name),
+                };
+                may_have_acted |= error.may_have_acted();
+                if !error.is_retryable() {
+                    return Err(error);
+                }
+                if error.reason().is_none() {
+                    self.turn_from(index);
+                }
+                tracing::debug!(call = name, %error, "calling the coordinator again");
+                last = Some(error);
+                tokio::time::sleep(pauses.next(&*self.chance)).await;
+            }
+        };
+        let outcome = tokio::time::timeout(deadline, tries).await;
+        let error = match outcome {
+            Ok(Ok(reply)) => return Ok(reply),
+            Ok(Err(error)) => error,
+            Err(_) => {
+                // The try that was cut off may have arrived.
+                may_have_acted = true;
+                last.unwrap_or_else(|| CoordinatorError::no_answer(name))
+            }
+        };
+        Err(Failed {
+            error,
+            may_have_acted,
+        })
+    }
+
+    /// Leaves an endpoint that did not answer, unless another call did so meanwhile.
+    fn turn_from(&self, index: usize) {
+        let next = (index + 1) % self.clients.len();
+        let left = self
+            .current
+            .compare_exchange(index, next, Ordering::Relaxed, Ordering::Relaxed);
+        if left.is_ok() && next != index {
+            tracing::warn!("a coordinator endpoint does not answer; turning to the next one");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn addresses_are_checked_before_anything_is_called() {
+        assert_eq!(channels("http://127.0.0.1:7450").unwrap().len(), 1);
+        assert_eq!(channels("http://a:1, http://b:2").unwrap().len(), 2);
+        for bad in [
+            "",
+            "127.0.0.1:7450",
+            "https://a:1",
+            "ftp://a",
+            "http://",
+            "http://a:1,,http://b:1",
+        ] {
+            assert!(channels(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! What the fence says, apart from where its rows are kept: the same for every database and for the simulator.
+//!
+//! The rules, of which every dialect's SQL is only the hands:
+//! - An outcome row is written once and never changed: `committed` by the local transaction itself, `rolled_back` by whoever
+//!   had to find out. The database's primary key lets only one of them in.
+//! - What was purged is not guessed: where a row may have been, and is no longer, nothing is inserted or run.
+//!
+//! This module never reads a clock and never touches a database.
+
+/// The outcome row of a local transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Written by the local transaction, so visible only once it committed.
+    Committed,
+    /// Written from outside, so the local transaction can't commit any more.
+    RolledBack,
+    /// A word of a newer version: nothing may be concluded from it.
+    Unheard,
+}
+
+impl Outcome {
+    pub(crate) fn parse(text: &str) -> Self {
+        match text {
+            "committed" => Self::Committed,
+            "rolled_back" => Self::RolledBack,
+            _ => Self::Unheard,
+        }
+    }
+}
+
+/// Whether a row may be inserted for a transaction created at `created_us`, when rows from before `horizon_us` were
+/// purged. SQL repeats this as a condition of its insert.
+pub(crate) fn remembers(created_us: i64, horizon_us: i64) -> bool {
+    created_us >= horizon_us
+}
+
+/// Whether COMMIT may be sent: the local transaction, asked last, still sees exactly its own row.
+pub(crate) fn may_commit(own_rows: &[Outcome]) -> bool {
+    own_rows == [Outcome::Committed]
+}
+
+/// What the fencing read found, after its insert was durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FencingRead {
+    /// The local transaction committed.
+    Committed,
+    /// It did not, and never will.
+    RolledBack,
+    /// No row, and none may be inserted: rows of that age were purged.
+    Forgotten,
+    /// A row that this version doesn't understand, or none although one was inserted.
+    Unclear,
+}
+
+/// Reads the row as it was after the insert.
+pub(crate) fn fencing_read(row: Option<Outcome>, created_us: i64, horizon_us: i64) -> FencingRead {
+    match row {
+        Some(Outcome::Committed) => FencingRead::Committed,
+        Some(Outcome::RolledBack) => FencingRead::RolledBack,
+        Some(Outcome::Unheard) => FencingRead::Unclear,
+        None if remembers(created_us, horizon_us) => FencingRead::Unclear,
+        None => FencingRead::Forgotten,
+    }
+}
+
+/// What the inbox says about a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inbox {
+    /// Its row was inserted now: run the handler.
+    New,
+    /// Its row was there: acknowledge, run nothing.
+    Duplicate,
+    /// Rows of that age were purged, so nobody can say: run nothing, insert nothing.
+    Forgotten,
+}
+
+/// Reads the inbox's insert. `row_there` is asked for only when nothing was inserted.
+pub(crate) fn inbox(inserted_rows: u64, row_there: bool) -> Inbox {
+    match (inserted_rows, row_there) {
+        (0, true) => Inbox::Duplicate,
+        (0, false) => Inbox::Forgotten,
+        _ => Inbox::New,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p5_only_exactly_one_committed_row_lets_commit_through() {
+        assert!(may_commit(&[Outcome::Committed]));
+        for rows in [
+            &[][..],
+            &[Outcome::RolledBack],
+            &[Outcome::Unheard],
+            &[Outcome::Committed, Outcome::Committed],
+            &[Outcome::Committed, Outcome::RolledBack],
+        ] {
+            assert!(!may_commit(rows), "{rows:?}");
+        }
+    }
+
+    #[test]
+    fn p5_fencing_read_truth_table() {
+        let (horizon, younger, older) = (100, 100, 99);
+        let table = [
+            (Some(Outcome::Committed), younger, FencingRead::Committed),
+            (Some(Outcome::Committed), older, FencingRead::Committed),
+            (Some(Outcome::RolledBack), younger, FencingRead::RolledBack),
+            (Some(Outcome::RolledBack), older, FencingRead::RolledBack),
+            (Some(Outcome::Unheard), younger, FencingRead::Unclear),
+            (Some(Outcome::Unheard), older, FencingRead::Unclear),
+            (None, younger, FencingRead::Unclear),
+            (None, older, FencingRead::Forgotten),
+        ];
+        for (row, created, expected) in table {
+            assert_eq!(
+                fencing_read(row, created, horizon),
+                expected,
+                "{row:?} {created}"
+            );
+        }
+    }
+
+    #[test]
+    fn p8_inbox_truth_table() {
+        assert_eq!(inbox(1, false), Inbox::New);
+        assert_eq!(inbox(0, true), Inbox::Duplicate);
+        assert_eq!(inbox(0, false), Inbox::Forgotten);
+    }
+
+    #[test]
+    fn words_of_a_newer_version_conclude_nothing() {
+        assert_eq!(Outcome::parse("committed"), Outcome::Committed);
+        assert_eq!(Outcome::parse("rolled_back"), Outcome::RolledBack);
+        for word in ["", "tried", "COMMITTED"] {
+            assert_eq!(Outcome::parse(word), Outcome::Unheard);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Where the fence and the inbox are kept: one sibling per database, each with its own SQL.
+//!
+//! A sibling is only hands: what rows mean is decided in [`crate::fence`]. It never calls the coordinator.
+//!
+//! What every sibling must see to: the row that proves the local transaction is its first statement and is read again as its
+//! last one, since some databases answer COMMIT of a lost transaction without an error.
+
+use std::future::Future;
+
+use sqlx::{Pool, SqlStr};
+
+use crate::{
+    fence::{FencingRead, Inbox},
+    ids::{MessageId, TransactionId},
+};
+
+pub(crate) mod local;
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite;
+
+use local::LocalTransaction;
+
+/// The newest version of Earnest's tables that this crate knows.
+pub(crate) const SCHEMA_VERSION: i64 = 1;
+
+/// A database that Earnest's fence can live in. Sealed: see the modules of this crate for the databases there are.
+pub trait Db: Dialect {}
+
+/// What identifies a delivery in the inbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboxKey {
+    pub(crate) message: MessageId,
+    pub(crate) subscription: String,
+}
+
+/// What the one row about the database itself says.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    pub(crate) id: String,
+    pub(crate) schema_version: i64,
+}
+
+/// Earnest's tables as they were found.
+#[derive(Clone, Debug)]
+pub enum Tables {
+    /// They are there.
+    Present(Resource),
+    /// Some are not.
+    Missing(Vec<&'static str>),
+}
+
+/// The operations that differ between databases. Not for use outside of this crate.
+pub trait Dialect: sqlx::Database {
+    /// How many handlers of one call run at the same time, unless the service says otherwise.
+    const HANDLERS_AT_ONCE: usize;
+
+    /// The statement that opens a local transaction which can hold the fence.
+    fn begin_statement() -> SqlStr;
+
+    /// Opens a local transaction that can hold the fence.
+    fn begin(
+        pool: &Pool<Self>,
+    ) -> impl Future<Output = Result<LocalTransaction<Self>, sqlx::Error>> + Send {
+        async { LocalTransaction::begin(pool.acquire().await?, Self::begin_statement()).await }
+    }
+
+    /// Inserts the outcome row `committed`, to become visible with the local transaction.
+    fn insert_outcome(
+        connection: &mut Self::Connection,
+        id: TransactionId,
+        created_us: i64,
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+
+    /// The last statement before COMMIT: notes the coordinator's time in the outcome row, and says whether exactly that one row is
+    /// still there.
+    fn outcome_holds(
+        connection: &mut Self::Connection,
+        id: TransactionId,
+        created_us: i64,
+    ) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
+
+    /// Inserts `rolled_back` unless there is a row, commits that durably, and then reads the row in a new statement.
+    /// An error means that nothing is known.
+    fn fencing_read(
+        pool: &Pool<Self>,
+        id: TransactionId,
+        created_us: i64,
+    ) -> impl Future<Output = Result<FencingRead, sqlx::Error>> + Send;
+
+    /// The first statement of a consumer's local transaction.
+    fn insert_inbox(
+        connection: &mut Self::Connection,
+        key: &InboxKey,
+        created_us: i64,
+    ) -> impl Future<Output = Result<Inbox, sqlx::Error>> + Send;
+
+    /// The last statement before a consumer's COMMIT: whether exactly its inbox row is still there.
+    fn inbox_holds(
+        connection: &mut Self::Connection,
+        key: &InboxKey,
+    ) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
+
+    /// Looks for Earnest's tables.
+    fn tables(pool: &Pool<Self>) -> impl Future<Output = Result<Tables, sqlx::Error>> + Send;
+
+    /// Creates Earnest's tables where they are missing.
+    fn migrate(pool: &Pool<Self>) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+
+    /// Settings under which an answered COMMIT may still be lost, each as a sentence with its remedy.
+    fn durability_gaps(
+        pool: &Pool<Self>,
+    ) -> impl Future<Output = Result<Vec<String>, sqlx::Error>> + Send;
+
+    /// Deletes at most `limit` rows of each table created before `cutoff_us`, and in the same local transaction moves the horizon
+    /// past the youngest of them. Returns the rows deleted.
+    ///
+    /// The horizon follows the rows and not the clock: a clock that jumps ahead must not make the service refuse everything.
+    fn purge_batch(
+        pool: &Pool<Self>,
+        cutoff_us: i64,
+        limit: u32,
+    ) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;
+}

@@ -1,0 +1,178 @@
+//! The guard of an open local transaction: what a service's code holds while it does its business.
+//!
+//! It only collects what is to be sent; the order of prepare, COMMIT and confirm is in [`crate::commit`].
+
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
+
+use bytes::Bytes;
+use serde::Serialize;
+use tracing::Instrument;
+
+use crate::{
+    commit::{Draft, FirstRow, Open},
+    crash::{Step, crash_point},
+    error::Error,
+    fate::Fate,
+    ids::TransactionId,
+    message::{self, Message, MessageProblem},
+    slot::Slot,
+    sql::Db,
+    trace::TraceParent,
+};
+
+/// An open local transaction of the service's own database, with the fence row in it.
+///
+/// It derefs to the sqlx connection: `sqlx::query(…).execute(&mut *tx)`. Messages are collected with [`Tx::send`] and leave
+/// if, and only if, the transaction commits. Dropped without [`Tx::commit`], it rolls back.
+///
+/// A handler is lent one, and neither commits nor rolls it back: returning `Ok(())` commits, an error rolls back.
+#[must_use = "a transaction that is dropped rolls back"]
+pub struct Tx<D: Db> {
+    /// `None` only between `commit` or `rollback` and the drop that follows.
+    open: Option<Open<D>>,
+    /// Where a lent transaction goes back to.
+    lent_by: Option<Slot<D>>,
+}
+
+impl<D: Db> Tx<D> {
+    /// Opens a transaction whose first row says `committed`.
+    pub(crate) async fn begin(fate: Fate<D>) -> Result<Self, Error> {
+        let mut sql = D::begin(&fate.shared.pool).await?;
+        crash_point(Step::BeforeFence);
+        D::insert_outcome(sql.connection_mut(), fate.id, fate.created_us).await?;
+        Ok(Self {
+            open: Some(Open {
+                sql,
+                first_row: FirstRow::Outcome,
+                draft: Draft::default(),
+                fate,
+            }),
+            lent_by: None,
+        })
+    }
+
+    pub(crate) fn lent(open: Open<D>, slot: Slot<D>) -> Self {
+        Self {
+            open: Some(open),
+            lent_by: Some(slot),
+        }
+    }
+
+    /// The id under which the coordinator knows this transaction.
+    pub fn id(&self) -> TransactionId {
+        self.open().fate.id
+    }
+
+    /// Your own reference, such as an order number, to find the transaction by. Not unique; at most 255 bytes.
+    pub fn business_key(&mut self, key: impl fmt::Display) -> Result<(), Error> {
+        let key = message::checked_business_key(key.to_string())?;
+        self.open_mut().draft.business_key = key;
+        Ok(())
+    }
+
+    /// The W3C `traceparent` that this transaction belongs to; carried to every delivery and check-back. Without it, a new
+    /// trace is started (in a handler: the message's trace goes on).
+    pub fn traceparent(&mut self, traceparent: &str) -> Result<(), Error> {
+        let parsed = TraceParent::parse(traceparent)
+            .ok_or_else(|| MessageProblem::TraceParent(traceparent.to_owned()))?;
+        self.open_mut().draft.traceparent = Some(parsed);
+        Ok(())
+    }
+
+    /// Collects a message with `payload` as JSON. An ordered subscription gets the messages of one topic and key in the order
+    /// of their decisions; an empty key asks for no order.
+    pub fn send(
+        &mut self,
+        topic: &str,
+        key: impl fmt::Display,
+        payload: &(impl Serialize + ?Sized),
+    ) -> Result<(), Error> {
+        self.send_message(Message::json(topic, &payload)?.key(key))
+    }
+
+    /// Collects a message whose payload is opaque bytes.
+    pub fn send_bytes(
+        &mut self,
+        topic: &str,
+        key: impl fmt::Display,
+        payload: impl Into<Bytes>,
+    ) -> Result<(), Error> {
+        self.send_message(Message::bytes(topic, payload).key(key))
+    }
+
+    /// Collects a message with headers and whatever else it carries.
+    pub fn send_message(&mut self, message: Message) -> Result<(), Error> {
+        let message = message.checked()?;
+        self.open_mut().draft.messages.push(message);
+        Ok(())
+    }
+
+    /// Commits. With messages: the coordinator records them first, then the database commits, then they are let go.
+    ///
+    /// `Ok` means committed, also when the coordinator could not be told in time: its check-back finds out. An error means
+    /// that nothing was committed, except [`Error::OutcomeUnknown`], which leaves it open.
+    pub async fn commit(mut self) -> Result<TransactionId, Error> {
+        if self.lent_by.is_some() {
+            return Err(Error::LentTransaction);
+        }
+        let span = tracing::info_span!("earnest.commit", transaction_id = %self.id());
+        match self.open.take() {
+            Some(open) => open.commit().instrument(span).await,
+            None => unreachable!("{GONE}"),
+        }
+    }
+
+    /// Rolls back and waits until the database said so. Dropping the guard rolls back as well, a little later.
+    pub async fn rollback(mut self) -> Result<(), Error> {
+        if self.lent_by.is_some() {
+            return Err(Error::LentTransaction);
+        }
+        match self.open.take() {
+            Some(open) => open.rollback().await,
+            None => unreachable!("{GONE}"),
+        }
+    }
+
+    fn open(&self) -> &Open<D> {
+        self.open.as_ref().expect(GONE)
+    }
+
+    fn open_mut(&mut self) -> &mut Open<D> {
+        self.open.as_mut().expect(GONE)
+    }
+}
+
+const GONE: &str = "commit and rollback consume the guard";
+
+impl<D: Db> Deref for Tx<D> {
+    type Target = D::Connection;
+
+    fn deref(&self) -> &Self::Target {
+        self.open().sql.connection()
+    }
+}
+
+impl<D: Db> DerefMut for Tx<D> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.open_mut().sql.connection_mut()
+    }
+}
+
+impl<D: Db> Drop for Tx<D> {
+    fn drop(&mut self) {
+        if let (Some(open), Some(slot)) = (self.open.take(), self.lent_by.take()) {
+            slot.give_back(open);
+        }
+    }
+}
+
+impl<D: Db> fmt::Debug for Tx<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tx")
+            .field("id", &self.open.as_ref().map(|open| open.fate.id))
+            .finish_non_exhaustive()
+    }
+}
