@@ -1,0 +1,203 @@
+//! Lives and deaths: each process is started, dies as planned, lies dead for a while, and starts anew.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::unix::process::ExitStatusExt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use tokio::time::{sleep, timeout};
+use uuid::Uuid;
+
+use crate::{
+    books::{Books, Phase},
+    member::Member,
+    narrator::Narrator,
+    plan::{End, Life},
+    seen::Seen,
+    stage::{Running, Stage},
+    talk::Talk,
+    window::{self, CrashPoint, Window},
+};
+
+/// How long a process may take to come to the step at which it is to die.
+const REACHES_ITS_STEP_WITHIN: Duration = Duration::from_secs(6);
+const OWED_WITHIN: Duration = Duration::from_secs(10);
+
+/// How a window is known to have been hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Evidence {
+    /// The process died at a step of it.
+    CrashPoint,
+    /// The databases showed a payment in it.
+    Databases,
+}
+
+/// One death.
+#[derive(Clone, Debug)]
+pub(crate) struct Death {
+    pub member: Member,
+    pub windows: BTreeMap<Window, Evidence>,
+}
+
+/// What the deaths brought to light.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    pub deaths: Vec<Death>,
+    pub seen: Seen,
+    /// Undecided transactions that the cashier's last death left behind.
+    left_over: BTreeSet<Uuid>,
+}
+
+impl Record {
+    /// Notes a death, with the databases as they were at that moment.
+    fn add(&mut self, member: Member, at: Option<CrashPoint>, books: &Books) -> &Death {
+        let mut windows: BTreeMap<Window, Evidence> =
+            window::seen_in(books, member, &self.left_over)
+                .into_iter()
+                .map(|window| (window, Evidence::Databases))
+                .collect();
+        windows.extend(
+            at.and_then(CrashPoint::window)
+                .map(|window| (window, Evidence::CrashPoint)),
+        );
+        if member == Member::Cashier {
+            let undecided = books
+                .coordinator
+                .transactions
+                .iter()
+                .filter(|(_, t)| t.phase == Phase::Prepared);
+            self.left_over = undecided.map(|(id, _)| *id).collect();
+        }
+        self.seen.add(books);
+        self.deaths.push(Death { member, windows });
+        &self.deaths[self.deaths.len() - 1]
+    }
+}
+
+/// What all lives share.
+#[derive(Clone)]
+pub(crate) struct Fates {
+    pub stage: Arc<Stage>,
+    pub narrator: Narrator,
+    record: Arc<Mutex<Record>>,
+}
+
+impl Fates {
+    pub(crate) fn new(stage: Arc<Stage>, narrator: Narrator) -> Self {
+        Self {
+            stage,
+            narrator,
+            record: Arc::default(),
+        }
+    }
+
+    /// What is known by now.
+    pub(crate) fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a life.
+    pub(crate) async fn begin(
+        &self,
+        member: Member,
+        life: Option<&Life>,
+    ) -> anyhow::Result<Running> {
+        let crash_at = match life.map(|life| life.end) {
+            Some(End::At(point, passing)) => Some((point, passing)),
+            Some(End::Killed(_)) | None => None,
+        };
+        self.stage.start(member, crash_at).await
+    }
+
+    /// Goes through `lives`, of which the first has begun, and returns the one after them.
+    pub(crate) async fn live(
+        &self,
+        mut running: Running,
+        lives: &[Life],
+    ) -> anyhow::Result<Running> {
+        let member = running.member;
+        for (number, life) in lives.iter().enumerate() {
+            match life.end {
+                End::Killed(after) => {
+                    tokio::select! {
+                        () = sleep(after) => {}
+                        status = running.died() => return self.unexpected(member, status),
+                    }
+                    self.kill(running).await?;
+                }
+                End::At(point, passing) => {
+                    match timeout(REACHES_ITS_STEP_WITHIN, running.died()).await {
+                        Ok(status) if status.signal() == Some(9) => {
+                            drop(running);
+                            let books = self.stage.look(async || {}).await?;
+                            let how = format!("at {} ({passing})", point.name());
+                            self.note(member, Some(point), &how, &books);
+                        }
+                        Ok(status) => return self.unexpected(member, status),
+                        // Nothing has come by; a plain kill, then.
+                        Err(_) => self.kill(running).await?,
+                    }
+                }
+            }
+            sleep(life.down).await;
+            running = self.begin(member, lives.get(number + 1)).await?;
+        }
+        Ok(running)
+    }
+
+    /// The last act: the ledger dies, and once messages wait for it, so does the coordinator.
+    pub(crate) async fn die_together(
+        &self,
+        coordinator: Running,
+        ledger: Running,
+        talk: &mut Talk,
+        down: Duration,
+    ) -> anyhow::Result<(Running, Running)> {
+        self.kill(ledger).await?;
+        let owed = async {
+            while talk.owed(Some(Member::Ledger)).await.unwrap_or(0) == 0 {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(OWED_WITHIN, owed).await.with_context(|| {
+            format!("the ledger is dead, payments are made, and the coordinator owes it nothing after {OWED_WITHIN:?}")
+        })?;
+        self.kill(coordinator).await?;
+        sleep(down).await;
+        let coordinator = self.begin(Member::Coordinator, None).await?;
+        let ledger = self.begin(Member::Ledger, None).await?;
+        Ok((coordinator, ledger))
+    }
+
+    async fn kill(&self, running: Running) -> anyhow::Result<()> {
+        let member = running.member;
+        let books = running.kill().await?;
+        self.note(member, None, "by SIGKILL", &books);
+        Ok(())
+    }
+
+    fn note(&self, member: Member, at: Option<CrashPoint>, how: &str, books: &Books) {
+        let windows: Vec<String> = {
+            let mut record = self.record();
+            let death = record.add(member, at, books);
+            death.windows.keys().map(ToString::to_string).collect()
+        };
+        let windows = if windows.is_empty() {
+            "nothing was under way".to_owned()
+        } else {
+            windows.join(", ")
+        };
+        self.narrator
+            .say(&format!("{member:<11} dies {how:<33} {windows}"));
+    }
+
+    fn unexpected<T>(&self, member: Member, status: std::process::ExitStatus) -> anyhow::Result<T> {
+        bail!(
+            "the {member} ended by itself ({status}); its log ends with:\n{}",
+            self.stage.log_end(member)
+        )
+    }
+}

@@ -1,0 +1,213 @@
+//! One run, from the first process to the verdict.
+
+use std::{path::PathBuf, sync::Arc, sync::atomic::Ordering, time::Duration};
+
+use anyhow::{Context, bail};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    absorbed,
+    checker::{self, Evidence},
+    customers::{Counter, Customers},
+    lives::Fates,
+    member::Member,
+    narrator::Narrator,
+    plan::Plan,
+    read,
+    stage::{Running, Stage},
+    table,
+    talk::{Pending, Talk},
+    tally::Tally,
+};
+
+/// Everything must be over this long after the last death and the last payment.
+const OVER_WITHIN: Duration = Duration::from_secs(30);
+
+/// What to do.
+pub(crate) struct Options {
+    pub seed: u64,
+    pub data: PathBuf,
+    /// Leave everything running at the end.
+    pub keep: bool,
+    pub narrator: Narrator,
+}
+
+/// Returns how many findings there are; an error means that there is no verdict.
+pub(crate) async fn run(options: Options) -> anyhow::Result<usize> {
+    let Options {
+        seed,
+        data,
+        keep,
+        narrator,
+    } = options;
+    narrator.print(&format!(
+        "Seed {seed} (the same choices again: make demo SEED={seed})\n\n"
+    ));
+    let plan = Plan::of(seed);
+    let stage = Arc::new(Stage::new(&data, seed as u16)?);
+    let fates = Fates::new(Arc::clone(&stage), narrator);
+    let mut talk = Talk::to(stage.url(Member::Coordinator))?;
+
+    let [coordinator, cashier, ledger, rewards] = raise(&fates, &plan, &mut talk).await?;
+    narrator.say("coordinator, cashier, ledger and rewards are up");
+    let counter = Arc::new(Counter::default());
+    let customers = Customers::new(stage.url(Member::Cashier), seed, Arc::clone(&counter))?;
+    customers.open_accounts().await?;
+
+    let deaths = async {
+        let (coordinator, cashier, ledger, rewards) = tokio::try_join!(
+            fates.live(coordinator, plan.lives(Member::Coordinator)),
+            fates.live(cashier, plan.lives(Member::Cashier)),
+            fates.live(ledger, plan.lives(Member::Ledger)),
+            fates.live(rewards, plan.lives(Member::Rewards)),
+        )?;
+        let (coordinator, ledger) = fates
+            .die_together(coordinator, ledger, &mut talk, plan.last_act_down)
+            .await?;
+        counter.stop();
+        anyhow::Ok([coordinator, cashier, ledger, rewards])
+    };
+    let progress = progress(&fates, &counter);
+    let members = tokio::select! {
+        ended = async { tokio::try_join!(deaths, customers.shop()) } => ended?.0,
+        never = progress => match never {},
+    };
+    let mut members = Vec::from(members);
+    narrator.say("no more payments and no more deaths; waiting until nothing is pending");
+    until_over(&mut members, &stage, &mut talk).await?;
+    narrator.say("nothing is pending; reading all databases");
+
+    let mut evidence = Evidence {
+        books: stage.look(async || {}).await?,
+        seen: std::mem::take(&mut fates.record().seen),
+        told: counter.told(),
+    };
+    evidence.seen.add(&evidence.books);
+    if keep {
+        narrator.say("everything is left running");
+    } else {
+        for member in members.drain(..) {
+            member.stop().await?;
+        }
+        // Stopping must not have changed anything.
+        evidence.books = read::books(stage.data()).await?;
+    }
+    let mut tally = Tally::of(&evidence.books, &fates.record().deaths);
+    tally.asked = evidence.told.len() as u64;
+    tally.repeated_requests = counter.repeats.load(Ordering::Relaxed);
+    for (count, consumer) in tally
+        .duplicates
+        .iter_mut()
+        .zip([Member::Ledger, Member::Rewards])
+    {
+        *count = absorbed::duplicates(&stage.log(consumer))
+            .with_context(|| format!("can't read the log of the {consumer}"))?;
+    }
+    let mut findings = checker::check(&evidence);
+    findings.extend(tally.unproven());
+    narrator.print(&format!(
+        "\n{}\n{}{}",
+        table::table(&tally),
+        table::verdict(&findings),
+        look_next(&stage, seed, keep)
+    ));
+    if keep {
+        std::future::pending::<()>().await;
+    }
+    Ok(findings.len())
+}
+
+/// Starts all four, the coordinator first.
+async fn raise(fates: &Fates, plan: &Plan, talk: &mut Talk) -> anyhow::Result<[Running; 4]> {
+    let first = |member| plan.lives(member).first();
+    let coordinator = fates
+        .begin(Member::Coordinator, first(Member::Coordinator))
+        .await?;
+    // Each payer's payments in order for the ledger; rewards take them as they come.
+    talk.subscribe(Member::Ledger, true).await?;
+    talk.subscribe(Member::Rewards, false).await?;
+    let (cashier, ledger, rewards) = tokio::try_join!(
+        fates.begin(Member::Cashier, first(Member::Cashier)),
+        fates.begin(Member::Ledger, first(Member::Ledger)),
+        fates.begin(Member::Rewards, first(Member::Rewards)),
+    )?;
+    Ok([coordinator, cashier, ledger, rewards])
+}
+
+/// A line each second.
+async fn progress(fates: &Fates, counter: &Counter) -> std::convert::Infallible {
+    loop {
+        sleep(Duration::from_secs(1)).await;
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        fates.narrator.say(&format!(
+            "{} payments made, {} refused, {} customers hung up; {} kills",
+            count(&counter.made),
+            count(&counter.refused),
+            count(&counter.hung_up),
+            fates.record().deaths.len()
+        ));
+    }
+}
+
+/// Waits until nothing is pending, while everybody lives.
+async fn until_over(members: &mut [Running], stage: &Stage, talk: &mut Talk) -> anyhow::Result<()> {
+    let since = Instant::now();
+    let mut last = None;
+    loop {
+        for member in members.iter_mut() {
+            if let Some(status) = member.has_died() {
+                let member = member.member;
+                bail!(
+                    "the {member} ended by itself ({status}); its log ends with:\n{}",
+                    stage.log_end(member)
+                );
+            }
+        }
+        let now = talk.pending().await;
+        if now.as_ref().is_ok_and(|now| now.is_nothing()) {
+            return Ok(());
+        }
+        last = now.ok().or(last);
+        if since.elapsed() > OVER_WITHIN {
+            let pending = last.map_or_else(
+                || "the coordinator does not say what".to_owned(),
+                |Pending { deliveries, .. }| format!("{deliveries} deliveries"),
+            );
+            let explained = talk.explain().await.unwrap_or_default().join("\n  ");
+            bail!(
+                "P11 everything becomes final (V1): still pending {OVER_WITHIN:?} after the last death and payment: {pending}\n  \
+                 {explained}\nThe databases and logs are in {}",
+                stage.data().display()
+            );
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn look_next(stage: &Stage, seed: u64, keep: bool) -> String {
+    let data = stage.data().display();
+    let earnest = stage.program(Member::Coordinator);
+    let earnest = earnest.display();
+    let listen = stage.url(Member::Coordinator);
+    let mut text = format!("\nTo look at next (databases and logs are in {data}/):\n");
+    let mut line = |what: &str| {
+        text.push_str("  ");
+        text.push_str(what);
+        text.push('\n');
+    };
+    if !keep {
+        line(&format!(
+            "{earnest} {} &",
+            stage.flags(Member::Coordinator).join(" ")
+        ));
+    }
+    line(&format!("export EARNEST_URL={listen}"));
+    line(&format!("{earnest} tx list"));
+    line(&format!("{earnest} tx show ID"));
+    line(&format!(
+        "sqlite3 {data}/ledger.db 'SELECT account, sum(cents) FROM line GROUP BY account'"
+    ));
+    line(&format!("grep 'taken before' {data}/ledger.log"));
+    line(&format!("make demo SEED={seed}"));
+    text
+}

@@ -1,0 +1,377 @@
+//! The four processes: started, made to stand still, killed, stopped. None of them outlives the demo.
+
+use std::{
+    fs::{File, OpenOptions},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    net::TcpStream,
+    process::{Child, Command},
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{books::Books, member::Member, plan::BUDGET, read, window::CrashPoint};
+
+/// Below the range that systems take the ports of outgoing connections from, so that nobody takes the port of a process
+/// while it is dead.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+const READY_WITHIN: Duration = Duration::from_secs(15);
+const STOPPED_WITHIN: Duration = Duration::from_secs(15);
+/// How long after prepare the coordinator asks what became of a payment.
+const CHECK_AFTER: Duration = Duration::from_secs(1);
+
+/// What all processes share.
+pub(crate) struct Stage {
+    binaries: PathBuf,
+    data: PathBuf,
+    ports: [u16; 4],
+    alive: Mutex<[Option<Pid>; 4]>,
+    /// Held while everything stands still.
+    standstill: tokio::sync::Mutex<()>,
+    // Held for as long as the data directory is in use.
+    _lock: File,
+}
+
+/// A process that runs, or has just died.
+pub(crate) struct Running {
+    stage: Arc<Stage>,
+    pub member: Member,
+    child: Child,
+}
+
+impl Stage {
+    /// Prepares an empty data directory, and picks ports starting somewhere by `chance`.
+    pub(crate) fn new(data: &Path, chance: u16) -> anyhow::Result<Self> {
+        let binaries = std::env::current_exe()?
+            .parent()
+            .context("this program has no directory")?
+            .to_owned();
+        for program in ["earnest", "cashier", "ledger", "rewards"] {
+            if !binaries.join(program).exists() {
+                bail!(
+                    "{program} is not beside this program in {}; build it with: cargo build -p earnest-coordinator -p payments --bins",
+                    binaries.display()
+                );
+            }
+        }
+        let lock = empty(data)?;
+        Ok(Self {
+            binaries,
+            data: data.to_owned(),
+            ports: free_ports(chance)?,
+            alive: Mutex::new([None; 4]),
+            standstill: tokio::sync::Mutex::new(()),
+            _lock: lock,
+        })
+    }
+
+    /// Where the databases and logs are.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Where a process is called.
+    pub(crate) fn url(&self, member: Member) -> String {
+        format!("http://{}", self.address(member))
+    }
+
+    fn address(&self, member: Member) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports[member as usize]))
+    }
+
+    /// The file that a process writes its log to.
+    pub(crate) fn log(&self, member: Member) -> PathBuf {
+        self.data.join(format!("{member}.log"))
+    }
+
+    /// The program of a process, as a person would type it.
+    pub(crate) fn program(&self, member: Member) -> PathBuf {
+        self.binaries.join(match member {
+            Member::Coordinator => "earnest",
+            Member::Cashier | Member::Ledger | Member::Rewards => member.name(),
+        })
+    }
+
+    /// The flags of a process.
+    pub(crate) fn flags(&self, member: Member) -> Vec<String> {
+        let database = read::database(&self.data, member).display().to_string();
+        let listen = self.address(member).to_string();
+        let flags: Vec<String> = match member {
+            Member::Coordinator => vec![
+                "serve".into(),
+                "--database".into(),
+                format!("sqlite:{database}"),
+            ],
+            Member::Cashier | Member::Ledger | Member::Rewards => vec![
+                "--database".into(),
+                database,
+                "--coordinator".into(),
+                self.url(Member::Coordinator),
+            ],
+        };
+        let own: Vec<String> = match member {
+            Member::Cashier => vec![
+                "--check-after-ms".into(),
+                CHECK_AFTER.as_millis().to_string(),
+            ],
+            Member::Rewards => vec!["--budget".into(), BUDGET.to_string()],
+            Member::Coordinator | Member::Ledger => Vec::new(),
+        };
+        let listen = ["--listen".to_owned(), listen];
+        flags.into_iter().chain(listen).chain(own).collect()
+    }
+
+    /// Starts a process and waits until it listens. `crash_at` makes it die by itself.
+    pub(crate) async fn start(
+        self: &Arc<Self>,
+        member: Member,
+        crash_at: Option<(CrashPoint, u32)>,
+    ) -> anyhow::Result<Running> {
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log(member))?;
+        let mut command = self.command(member);
+        command
+            .args(self.flags(member))
+            // The deliveries that were taken before are counted from the log.
+            .env("RUST_LOG", "info,earnest::deliver=debug")
+            .env_remove("EARNEST_CRASH_AT")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // Ctrl-C is for the demo, which then ends them all.
+            .process_group(0)
+            .kill_on_drop(true);
+        if let Some((point, passing)) = crash_at {
+            command.env("EARNEST_CRASH_AT", format!("{}:{passing}", point.name()));
+        }
+        let child = {
+            // Nobody starts to move while the others stand still.
+            let _moving = self.standstill.lock().await;
+            let child = command
+                .spawn()
+                .with_context(|| format!("can't start the {member}"))?;
+            self.note(member, child.id());
+            child
+        };
+        let mut running = Running {
+            stage: Arc::clone(self),
+            member,
+            child,
+        };
+        tokio::select! {
+            listening = self.listening(member) => listening?,
+            status = running.died() => bail!(
+                "the {member} ended while it was starting ({status}); its log ends with:\n{}",
+                self.log_end(member)
+            ),
+        }
+        Ok(running)
+    }
+
+    /// `setpriv` lets the kernel kill the process when this one dies in whatever way; where it is missing,
+    /// only an orderly end does.
+    fn command(&self, member: Member) -> Command {
+        const SETPRIV: &str = "/usr/bin/setpriv";
+        let program = self.program(member);
+        if !Path::new(SETPRIV).exists() {
+            return Command::new(program);
+        }
+        let mut command = Command::new(SETPRIV);
+        command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+        command
+    }
+
+    async fn listening(&self, member: Member) -> anyhow::Result<()> {
+        let connected = async {
+            while TcpStream::connect(self.address(member)).await.is_err() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(READY_WITHIN, connected).await.with_context(|| {
+            format!(
+                "the {member} does not listen after {READY_WITHIN:?}; its log ends with:\n{}",
+                self.log_end(member)
+            )
+        })
+    }
+
+    /// The last lines of a process's log.
+    pub(crate) fn log_end(&self, member: Member) -> String {
+        let text = std::fs::read(self.log(member)).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    }
+
+    /// Makes everything stand still, lets `meanwhile` happen, reads all databases, and lets everything go on.
+    pub(crate) async fn look(&self, meanwhile: impl AsyncFnOnce()) -> anyhow::Result<Books> {
+        let _standstill = self.standstill.lock().await;
+        let stopped = self.pids();
+        for pid in &stopped {
+            signal(*pid, Signal::STOP);
+        }
+        for pid in &stopped {
+            standing_still(*pid).await;
+        }
+        meanwhile().await;
+        let books = read::books(&self.data).await;
+        for pid in self.pids() {
+            signal(pid, Signal::CONT);
+        }
+        books
+    }
+
+    fn note(&self, member: Member, pid: Option<u32>) {
+        let pid = pid
+            .and_then(|pid| i32::try_from(pid).ok())
+            .and_then(Pid::from_raw);
+        self.alive.lock().unwrap_or_else(PoisonError::into_inner)[member as usize] = pid;
+    }
+
+    fn pids(&self) -> Vec<Pid> {
+        let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        alive.iter().flatten().copied().collect()
+    }
+}
+
+impl Running {
+    /// Waits for its end.
+    pub(crate) async fn died(&mut self) -> ExitStatus {
+        loop {
+            // Fails only when the process can't be waited for at all, and then nothing is known of it.
+            if let Ok(status) = self.child.wait().await {
+                // In the same step as the reaping, so that no signal goes to a number that somebody else has by now.
+                self.stage.note(self.member, None);
+                return status;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_died(&mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().ok().flatten()?;
+        self.stage.note(self.member, None);
+        Some(status)
+    }
+
+    /// SIGKILL, while everything stands still; returns what the databases say at that moment.
+    pub(crate) async fn kill(mut self) -> anyhow::Result<Books> {
+        let stage = Arc::clone(&self.stage);
+        stage
+            .look(async || {
+                if let Some(pid) = self.pid() {
+                    signal(pid, Signal::KILL);
+                }
+                self.died().await;
+            })
+            .await
+    }
+
+    /// SIGTERM, and waits until it has drained.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        if let Some(pid) = self.pid() {
+            signal(pid, Signal::TERM);
+        }
+        let status = timeout(STOPPED_WITHIN, self.died())
+            .await
+            .with_context(|| {
+                format!(
+                    "the {} does not stop within {STOPPED_WITHIN:?} of a SIGTERM",
+                    self.member
+                )
+            })?;
+        if !status.success() {
+            bail!(
+                "the {} ended with {status} when it was told to stop; its log ends with:\n{}",
+                self.member,
+                self.stage.log_end(self.member)
+            );
+        }
+        Ok(())
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        self.child
+            .id()
+            .and_then(|pid| i32::try_from(pid).ok())
+            .and_then(Pid::from_raw)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stage.note(self.member, None);
+    }
+}
+
+/// One that is gone already needs no signal.
+fn signal(pid: Pid, signal: Signal) {
+    let _gone = kill_process(pid, signal);
+}
+
+/// A stop is not instant; waits for it where the system tells.
+async fn standing_still(pid: Pid) {
+    let file = format!("/proc/{}/stat", pid.as_raw_nonzero());
+    let since = Instant::now();
+    while let Ok(stat) = std::fs::read_to_string(&file) {
+        // `pid (name) state …`: T is stopped, Z is dead.
+        let state = stat
+            .rsplit(") ")
+            .next()
+            .and_then(|rest| rest.chars().next());
+        if matches!(state, Some('T' | 't' | 'Z' | 'X')) || since.elapsed() > Duration::from_secs(1)
+        {
+            return;
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Makes the data directory, removes what an earlier run left in it, and nothing else.
+fn empty(data: &Path) -> anyhow::Result<File> {
+    let problem = || format!("can't use the data directory {}", data.display());
+    std::fs::create_dir_all(data).with_context(problem)?;
+    let lock = File::create(data.join("lock")).with_context(problem)?;
+    if lock.try_lock().is_err() {
+        bail!("another run is using {}", data.display());
+    }
+    for member in Member::ALL {
+        for ending in ["db", "db-wal", "db-shm", "log"] {
+            let file = data.join(format!("{member}.{ending}"));
+            if file.exists() {
+                std::fs::remove_file(&file).with_context(problem)?;
+            }
+        }
+    }
+    Ok(lock)
+}
+
+fn free_ports(chance: u16) -> anyhow::Result<[u16; 4]> {
+    let offset = usize::from(chance) % PORTS.len();
+    let mut free = PORTS
+        .cycle_from(offset)
+        .filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+    let mut next = || free.next().context("there is no free port");
+    Ok([next()?, next()?, next()?, next()?])
+}
+
+/// All of a range, starting in the middle.
+trait CycleFrom {
+    fn cycle_from(self, offset: usize) -> impl Iterator<Item = u16>;
+}
+
+impl CycleFrom for std::ops::Range<u16> {
+    fn cycle_from(self, offset: usize) -> impl Iterator<Item = u16> {
+        self.clone().skip(offset).chain(self.take(offset))
+    }
+}
