@@ -11,7 +11,7 @@ use std::{
 use earnest_proto::v1::{OnBudgetSpent, Options, Outcome};
 use serde::de::DeserializeOwned;
 use sqlx::Pool;
-use tokio::task::JoinSet;
+use tokio::{sync::Semaphore, task::JoinSet};
 use tonic::transport::Channel;
 
 use crate::{
@@ -214,6 +214,7 @@ impl<D: Db> Builder<D> {
             handlers: self.handlers.into_iter().collect(),
             handlers_at_once: self.handlers_at_once,
             open: OpenTransactions::default(),
+            turns: D::ONE_WRITER.then(|| Arc::new(Semaphore::new(1))),
             background: Mutex::new(JoinSet::new()),
         });
         if let Some(url) = self.advertise {
@@ -256,6 +257,7 @@ impl<D: Db> Builder<D> {
             self.timeouts.prepare,
             self.timeouts.decide,
             self.timeouts.fence,
+            self.timeouts.turn,
         ];
         if timeouts.iter().any(Duration::is_zero) {
             return out_of_range("every timeout", "longer than zero");

@@ -205,9 +205,8 @@ impl Coordinator {
                 if !error.is_retryable() {
                     return Err(error);
                 }
-                if error.reason().is_none() {
-                    self.turn_from(index);
-                }
+                // Another endpoint may be up, or have more room.
+                self.turn_from(index);
                 tracing::debug!(call = name, %error, "calling the coordinator again");
                 last = Some(error);
                 tokio::time::sleep(pauses.next(&*self.chance)).await;
@@ -229,14 +228,14 @@ impl Coordinator {
         })
     }
 
-    /// Leaves an endpoint that did not answer, unless another call did so meanwhile.
+    /// Leaves an endpoint that did not take a call, unless another call did so meanwhile.
     fn turn_from(&self, index: usize) {
         let next = (index + 1) % self.clients.len();
         let left = self
             .current
             .compare_exchange(index, next, Ordering::Relaxed, Ordering::Relaxed);
         if left.is_ok() && next != index {
-            tracing::warn!("a coordinator endpoint does not answer; turning to the next one");
+            tracing::warn!("a coordinator endpoint does not take calls; turning to the next one");
         }
     }
 }

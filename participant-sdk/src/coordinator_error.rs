@@ -26,6 +26,14 @@ pub enum Reason {
     TooLarge,
     /// Something in the call is malformed.
     Invalid,
+    /// The id was made longer ago than the coordinator remembers.
+    IdTooOld,
+    /// Another service opened the transaction.
+    NotInitiator,
+    /// The coordinator's database does not answer, or the node is leaving.
+    Unavailable,
+    /// A fault of the coordinator's own.
+    Internal,
     /// A reason that this version doesn't know.
     Other(String),
 }
@@ -40,6 +48,10 @@ impl Reason {
             "OVERLOADED" => Self::Overloaded,
             "TOO_LARGE" => Self::TooLarge,
             "INVALID" => Self::Invalid,
+            "ID_TOO_OLD" => Self::IdTooOld,
+            "NOT_INITIATOR" => Self::NotInitiator,
+            "UNAVAILABLE" => Self::Unavailable,
+            "INTERNAL" => Self::Internal,
             other => Self::Other(other.to_owned()),
         }
     }
@@ -129,6 +141,8 @@ impl CoordinatorError {
                     | Reason::NoSubscription
                     | Reason::Overloaded
                     | Reason::IdReused
+                    | Reason::IdTooOld
+                    | Reason::NotInitiator
                     | Reason::Decided
             )
         )

@@ -23,6 +23,8 @@ use crate::{
     tx::Tx,
 };
 
+const MAX_DETAIL_BYTES: usize = 1_024;
+
 /// Why a message was not taken.
 enum NotTaken {
     /// Deliver it again later.
@@ -65,6 +67,7 @@ async fn answer_one<D: Db>(shared: &Arc<Shared<D>>, message: DeliveredMessage) -
             NotTaken::Unknown(detail) => (DeliverResult::Unspecified, detail),
             NotTaken::Failed(detail) => (DeliverResult::Failed, detail),
         };
+        let detail = shortened(detail);
         span.in_scope(|| tracing::warn!(?result, detail, "message not taken"));
         answer.result = result.into();
         answer.detail = detail;
@@ -121,7 +124,7 @@ async fn open<D: Db>(shared: &Arc<Shared<D>>, delivery: &Delivery) -> Result<Ope
     let traceparent =
         TraceParent::parse(&delivery.traceparent).map(|parent| parent.child(&*shared.chance));
     Ok(Open {
-        sql: D::begin(&shared.pool).await?,
+        sql: shared.begin().await?,
         first_row: FirstRow::Inbox(InboxKey {
             message: delivery.id,
             subscription: delivery.subscription.clone(),
@@ -182,6 +185,12 @@ async fn roll_back<D: Db>(open: Open<D>) {
 
 fn database(error: &sqlx::Error) -> NotTaken {
     NotTaken::Unknown(format!("the service's database failed: {error}"))
+}
+
+/// A detail is for people; an error that quotes a whole payload is not.
+fn shortened(mut detail: String) -> String {
+    detail.truncate(detail.floor_char_boundary(MAX_DETAIL_BYTES));
+    detail
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {

@@ -8,7 +8,7 @@ use std::{
 
 use earnest_proto::v1::{CancelRequest, ConfirmRequest, Options};
 use sqlx::Pool;
-use tokio::task::JoinSet;
+use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
     clock::{Chance, Clock},
@@ -16,7 +16,7 @@ use crate::{
     handler::Handler,
     ids::TransactionId,
     open::OpenTransactions,
-    sql::Db,
+    sql::{Db, local::LocalTransaction},
 };
 
 /// How long the SDK waits for others.
@@ -29,6 +29,9 @@ pub struct Timeouts {
     pub decide: Duration,
     /// For the service's own database to say what became of a local transaction. Default: 5 s.
     pub fence: Duration,
+    /// For earlier transactions of this process to end, where the database has one writer at a time; then the database's own
+    /// lock is tried. Default: 5 s.
+    pub turn: Duration,
 }
 
 impl Default for Timeouts {
@@ -37,6 +40,7 @@ impl Default for Timeouts {
             prepare: Duration::from_secs(2),
             decide: Duration::from_secs(1),
             fence: Duration::from_secs(5),
+            turn: Duration::from_secs(5),
         }
     }
 }
@@ -54,6 +58,8 @@ pub(crate) struct Shared<D: Db> {
     pub(crate) handlers: HashMap<String, Handler<D>>,
     pub(crate) handlers_at_once: usize,
     pub(crate) open: OpenTransactions,
+    /// Where the database has one writer at a time: whose turn it is.
+    pub(crate) turns: Option<Arc<Semaphore>>,
     /// Work that ends with the last handle.
     pub(crate) background: Mutex<JoinSet<()>>,
 }
@@ -72,6 +78,21 @@ impl<D: Db> Shared<D> {
             initiator: self.service.clone(),
             namespace: self.namespace.clone(),
         }
+    }
+
+    /// Opens a local transaction, after those that asked before.
+    pub(crate) async fn begin(&self) -> Result<LocalTransaction<D>, sqlx::Error> {
+        // The turn only keeps order; the lock is the database's. So nobody waits for it without end: not the one who opens a
+        // second transaction while holding the first, which the database then refuses.
+        let turn = match &self.turns {
+            Some(turns) => {
+                let turn = Arc::clone(turns).acquire_owned();
+                let in_time = tokio::time::timeout(self.timeouts.turn, turn).await;
+                in_time.ok().and_then(Result::ok)
+            }
+            None => None,
+        };
+        Ok(D::begin(&self.pool).await?.holding(turn))
     }
 
     pub(crate) fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {

@@ -40,7 +40,7 @@ pub struct Tx<D: Db> {
 impl<D: Db> Tx<D> {
     /// Opens a transaction whose first row says `committed`.
     pub(crate) async fn begin(fate: Fate<D>) -> Result<Self, Error> {
-        let mut sql = D::begin(&fate.shared.pool).await?;
+        let mut sql = fate.shared.begin().await?;
         crash_point(Step::BeforeFence);
         D::insert_outcome(sql.connection_mut(), fate.id, fate.created_us).await?;
         Ok(Self {

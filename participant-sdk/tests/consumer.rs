@@ -150,6 +150,11 @@ async fn a_rejected_or_unreadable_message_is_parked_and_leaves_nothing() {
     assert_eq!(result, DeliverResult::Failed);
     assert!(answer.detail.contains(TOPIC), "{}", answer.detail);
 
+    let endless = format!("\"{}\"", "é".repeat(5_000));
+    let (result, answer) = deliver_one(&earnest, delivered(ID, &endless)).await;
+    assert_eq!(result, DeliverResult::Failed);
+    assert!(answer.detail.len() <= 1_024, "{}", answer.detail);
+
     let mut zipped = delivered(ID, "1");
     zipped.message.as_mut().unwrap().content_encoding = "gzip".to_owned();
     let (result, answer) = deliver_one(&earnest, zipped).await;

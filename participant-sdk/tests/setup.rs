@@ -194,10 +194,5 @@ async fn a_lost_registration_is_repeated() {
         .connect(&coordinator.url)
         .await
         .unwrap();
-    let mut polls = 0;
-    while coordinator.call_names().len() < 2 {
-        polls += 1;
-        assert!(polls < 2_000, "never repeated");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    coordinator.called_times("Register", 2).await;
 }

@@ -5,11 +5,14 @@
 
 use sqlx::{SqlStr, pool::PoolConnection};
 use sqlx_core::transaction::TransactionManager;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Rolls back when dropped.
 pub struct LocalTransaction<D: sqlx::Database> {
     connection: PoolConnection<D>,
     open: bool,
+    /// Held to the end; the next writer comes after it.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl<D: sqlx::Database> LocalTransaction<D> {
@@ -21,6 +24,7 @@ impl<D: sqlx::Database> LocalTransaction<D> {
         let mut transaction = Self {
             connection,
             open: true,
+            turn: None,
         };
         let begun = D::TransactionManager::begin(&mut transaction.connection, Some(statement));
         if let Err(error) = begun.await {
@@ -28,6 +32,11 @@ impl<D: sqlx::Database> LocalTransaction<D> {
             return Err(error);
         }
         Ok(transaction)
+    }
+
+    pub(crate) fn holding(mut self, turn: Option<OwnedSemaphorePermit>) -> Self {
+        self.turn = turn;
+        self
     }
 
     pub(crate) fn connection(&self) -> &D::Connection {

@@ -51,6 +51,10 @@ pub enum Tables {
 
 /// The operations that differ between databases. Not for use outside of this crate.
 pub trait Dialect: sqlx::Database {
+    /// Whether the database lets one transaction write at a time. They then queue up in order here, instead of polling for the
+    /// database's lock with a connection in hand.
+    const ONE_WRITER: bool;
+
     /// How many handlers of one call run at the same time, unless the service says otherwise.
     const HANDLERS_AT_ONCE: usize;
 

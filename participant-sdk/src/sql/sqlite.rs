@@ -29,7 +29,7 @@ pub async fn migrate(pool: &Pool<Sqlite>) -> Result<(), sqlx::Error> {
 impl Db for Sqlite {}
 
 impl Dialect for Sqlite {
-    // There is one writer at a time anyway.
+    const ONE_WRITER: bool = true;
     const HANDLERS_AT_ONCE: usize = 1;
 
     fn begin_statement() -> SqlStr {
@@ -240,5 +240,45 @@ impl Dialect for Sqlite {
         }
         transaction.commit().await?;
         Ok(deleted.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::{
+        SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn settings_that_can_lose_a_commit_are_named() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let cases = [
+            (SqliteJournalMode::Wal, SqliteSynchronous::Full, 0),
+            (SqliteJournalMode::Wal, SqliteSynchronous::Extra, 0),
+            (SqliteJournalMode::Delete, SqliteSynchronous::Full, 0),
+            (SqliteJournalMode::Wal, SqliteSynchronous::Normal, 1),
+            (SqliteJournalMode::Memory, SqliteSynchronous::Off, 2),
+            (SqliteJournalMode::Off, SqliteSynchronous::Full, 1),
+        ];
+        for (case, (journal_mode, synchronous, gaps)) in cases.into_iter().enumerate() {
+            let options = SqliteConnectOptions::new()
+                .filename(directory.path().join(format!("{case}.db")))
+                .create_if_missing(true)
+                .journal_mode(journal_mode)
+                .synchronous(synchronous);
+            let pool = SqlitePoolOptions::new()
+                .max_connections(1)
+                .connect_with(options)
+                .await
+                .unwrap();
+            let found = Sqlite::durability_gaps(&pool).await.unwrap();
+            assert_eq!(
+                found.len(),
+                gaps,
+                "{journal_mode:?} {synchronous:?}: {found:?}"
+            );
+        }
     }
 }

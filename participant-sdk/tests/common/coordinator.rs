@@ -142,8 +142,16 @@ impl FakeCoordinator {
 
     /// Waits until a call of this name has come.
     pub async fn called(&self, name: &str) {
+        self.called_times(name, 1).await;
+    }
+
+    /// Waits until as many calls of this name have come.
+    pub async fn called_times(&self, name: &str, times: usize) {
         let mut calls = self.inner.calls.subscribe();
-        let came = calls.wait_for(|calls| calls.iter().any(|call| call.name() == name));
+        let came = calls.wait_for(|calls| {
+            let of_this_name = calls.iter().filter(|call| call.name() == name);
+            of_this_name.count() >= times
+        });
         tokio::time::timeout(Duration::from_secs(20), came)
             .await
             .unwrap_or_else(|_| panic!("no {name} came"))

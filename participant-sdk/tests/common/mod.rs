@@ -9,7 +9,7 @@ pub mod coordinator;
 
 use std::time::Duration;
 
-use earnest::sqlite::{Builder, Earnest};
+use earnest::sqlite::{Builder, Earnest, Tx};
 use earnest::sqlx::{self, SqlitePool, sqlite};
 use earnest_proto::v1::{
     CheckBackRequest, CheckBackResponse, DeliverRequest, DeliverResult, DeliveredMessage,
@@ -110,6 +110,14 @@ pub async fn try_insert_order(
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// Begins, inserts order 1, and collects one message.
+pub async fn placed(earnest: &Earnest) -> Tx {
+    let mut tx = earnest.begin().await.unwrap();
+    insert_order(&mut tx, 1).await;
+    tx.send(TOPIC, 1, &"order 1").unwrap();
+    tx
 }
 
 /// A check-back as the coordinator makes it for a transaction of `earnest`.
