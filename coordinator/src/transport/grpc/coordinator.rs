@@ -1,0 +1,125 @@
+//! The service earnest.v1.Coordinator.
+
+use earnest_proto::v1::{self, coordinator_server::Coordinator};
+use earnest_protocol::Decision;
+use tonic::{Request, Response, Status, metadata::MetadataMap};
+
+use super::{Calls, input, output, status};
+use crate::service::{DecideInput, Recorded, ServiceError};
+
+type Reply<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl Coordinator for Calls {
+    async fn prepare(&self, request: Request<v1::PrepareRequest>) -> Reply<v1::PrepareResponse> {
+        let (metadata, _, mut request) = request.into_parts();
+        trace(&mut request.traceparent, &metadata);
+        let recorded = async {
+            self.state
+                .coordinator
+                .prepare(input::prepare(request)?)
+                .await
+        };
+        let Recorded { row, created } = recorded.await.map_err(status)?;
+        let transaction = Some(output::transaction(&row));
+        Ok(Response::new(v1::PrepareResponse {
+            transaction,
+            created,
+        }))
+    }
+
+    async fn confirm(&self, request: Request<v1::ConfirmRequest>) -> Reply<v1::ConfirmResponse> {
+        let request = request.into_inner();
+        let input = DecideInput {
+            id: request.id,
+            decision: Decision::Confirm,
+            initiator: request.initiator,
+            namespace: String::new(),
+        };
+        let row = self.state.coordinator.decide(input).await.map_err(status)?;
+        let transaction = Some(output::transaction(&row));
+        Ok(Response::new(v1::ConfirmResponse { transaction }))
+    }
+
+    async fn cancel(&self, request: Request<v1::CancelRequest>) -> Reply<v1::CancelResponse> {
+        let request = request.into_inner();
+        let input = DecideInput {
+            id: request.id,
+            decision: Decision::Cancel,
+            initiator: request.initiator,
+            namespace: request.namespace,
+        };
+        let row = self.state.coordinator.decide(input).await.map_err(status)?;
+        let transaction = Some(output::transaction(&row));
+        Ok(Response::new(v1::CancelResponse { transaction }))
+    }
+
+    async fn submit(&self, request: Request<v1::SubmitRequest>) -> Reply<v1::SubmitResponse> {
+        let (metadata, _, mut request) = request.into_parts();
+        trace(&mut request.traceparent, &metadata);
+        let recorded = self.state.coordinator.submit(input::submit(request)).await;
+        let Recorded { row, created } = recorded.map_err(status)?;
+        let transaction = Some(output::transaction(&row));
+        Ok(Response::new(v1::SubmitResponse {
+            transaction,
+            created,
+        }))
+    }
+
+    async fn get_transaction(
+        &self,
+        request: Request<v1::GetTransactionRequest>,
+    ) -> Reply<v1::GetTransactionResponse> {
+        let id = request.into_inner().id;
+        let found = self.state.coordinator.get(&id).await.map_err(status)?;
+        let detail = Some(output::detail(&found));
+        Ok(Response::new(v1::GetTransactionResponse { detail }))
+    }
+
+    async fn list_transactions(
+        &self,
+        request: Request<v1::ListTransactionsRequest>,
+    ) -> Reply<v1::ListTransactionsResponse> {
+        let page = async {
+            let input = input::list(request.into_inner())?;
+            self.state.coordinator.list(input).await
+        };
+        let page = page.await.map_err(status)?;
+        Ok(Response::new(output::page(&page)))
+    }
+
+    async fn register_service(
+        &self,
+        request: Request<v1::RegisterServiceRequest>,
+    ) -> Reply<v1::RegisterServiceResponse> {
+        let row = async {
+            let input = input::service(request.into_inner())?;
+            self.state.coordinator.register_service(input).await
+        };
+        let service = Some(output::service(&row.await.map_err(status)?));
+        Ok(Response::new(v1::RegisterServiceResponse { service }))
+    }
+
+    async fn resolve_service(
+        &self,
+        request: Request<v1::ResolveServiceRequest>,
+    ) -> Reply<v1::ResolveServiceResponse> {
+        let request = request.into_inner();
+        let row = self
+            .state
+            .coordinator
+            .resolve_service(&request.namespace, &request.name);
+        let service: Result<_, ServiceError> = row.await;
+        let service = Some(output::service(&service.map_err(status)?));
+        Ok(Response::new(v1::ResolveServiceResponse { service }))
+    }
+}
+
+/// The trace context of the call itself stands in where the request names none.
+fn trace(traceparent: &mut String, metadata: &MetadataMap) {
+    if traceparent.is_empty()
+        && let Some(Ok(given)) = metadata.get("traceparent").map(|value| value.to_str())
+    {
+        given.clone_into(traceparent);
+    }
+}

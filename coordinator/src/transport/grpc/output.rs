@@ -1,0 +1,219 @@
+//! Rows as replies.
+
+use std::time::Duration;
+
+use earnest_proto::v1;
+use earnest_protocol::{DeliveryState, InitiatorOutcome, OnBudgetSpent, Options, Phase, Timestamp};
+use earnest_store::{
+    AttemptKind, AttemptRow, Backlog, DeliveryRow, Destination, EndpointProtocol, Message, Page,
+    ServiceRow, SubscriptionRow, TransactionRow,
+};
+
+use crate::service::TransactionDetail;
+
+pub(super) fn transaction(row: &TransactionRow) -> v1::Transaction {
+    let text = |name: &Option<_>| name.as_ref().map(ToString::to_string).unwrap_or_default();
+    let (decided_at_us, decided_by) =
+        row.decided.as_ref().map_or((0, String::new()), |(at, by)| {
+            (at.as_micros(), by.to_string())
+        });
+    v1::Transaction {
+        id: row.id.to_string(),
+        namespace: row.namespace.to_string(),
+        initiator: text(&row.initiator),
+        resource_id: row.resource_id.clone(),
+        business_key: row.business_key.clone(),
+        phase: phase(row.state.phase).into(),
+        created_at_us: row.created_at.as_micros(),
+        decided_at_us,
+        decided_by,
+        finished_at_us: micros(row.finished_at),
+        parked_reason: row
+            .state
+            .parked
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        open_effects: row.state.open_effects,
+        parked_effects: row.state.parked_effects,
+        tombstone: row.is_tombstone(),
+        options: Some(options(&row.state.options)),
+        next_check_back_us: micros(row.check_due),
+        in_progress_answers: row.state.in_progress_answers,
+        unanswered_check_backs: row.state.unanswered,
+        message_count: row.message_count,
+        traceparent: row.traceparent.clone(),
+    }
+}
+
+pub(super) fn detail(found: &TransactionDetail) -> v1::TransactionDetail {
+    let TransactionDetail { detail, summary } = found;
+    v1::TransactionDetail {
+        transaction: Some(transaction(&detail.transaction)),
+        messages: (0..).zip(&detail.messages).map(message).collect(),
+        deliveries: detail.deliveries.iter().map(delivery).collect(),
+        attempts: detail.attempts.iter().map(attempt).collect(),
+        summary: summary.clone(),
+    }
+}
+
+pub(super) fn page(page: &Page<TransactionRow>) -> v1::ListTransactionsResponse {
+    v1::ListTransactionsResponse {
+        transactions: page.rows.iter().map(transaction).collect(),
+        next_page_token: page.next.map(|next| next.0.to_string()).unwrap_or_default(),
+    }
+}
+
+pub(super) fn service(row: &ServiceRow) -> v1::Service {
+    let endpoint = |endpoint: &earnest_store::Endpoint| v1::Endpoint {
+        url: endpoint.url.clone(),
+        protocol: match endpoint.protocol {
+            EndpointProtocol::Grpc => v1::EndpointProtocol::Grpc,
+            EndpointProtocol::Http => v1::EndpointProtocol::Http,
+        }
+        .into(),
+    };
+    v1::Service {
+        name: row.name.to_string(),
+        namespace: row.namespace.to_string(),
+        endpoints: row.endpoints.iter().map(endpoint).collect(),
+        updated_at_us: row.updated_at.as_micros(),
+    }
+}
+
+pub(super) fn subscription(row: &SubscriptionRow) -> v1::Subscription {
+    let to = match &row.destination {
+        Destination::Service(name) => v1::destination::To::Service(name.to_string()),
+        Destination::WebhookUrl(url) => v1::destination::To::WebhookUrl(url.clone()),
+    };
+    v1::Subscription {
+        name: row.name.to_string(),
+        namespace: row.namespace.to_string(),
+        topic: row.topic.to_string(),
+        destination: Some(v1::Destination { to: Some(to) }),
+        ordered: row.ordered,
+        paused: row.paused,
+        concurrency: row.concurrency,
+        timeout_ms: millis(row.timeout),
+        retry: Some(v1::RetryPolicy {
+            initial_ms: millis(row.retry.initial),
+            multiplier_milli: row.retry.multiplier_milli,
+            cap_ms: millis(row.retry.cap),
+        }),
+        updated_at_us: row.updated_at.as_micros(),
+    }
+}
+
+pub(super) fn subscription_status(
+    (row, backlog): &(SubscriptionRow, Option<Backlog>),
+) -> v1::SubscriptionStatus {
+    let backlog = backlog.as_ref();
+    v1::SubscriptionStatus {
+        subscription: Some(subscription(row)),
+        pending: backlog.map_or(0, |b| b.pending),
+        parked: backlog.map_or(0, |b| b.parked),
+        oldest_pending_us: micros(backlog.and_then(|b| b.oldest_pending)),
+    }
+}
+
+fn message((ordinal, message): (u32, &Message)) -> v1::MessageView {
+    v1::MessageView {
+        ordinal,
+        topic: message.topic.to_string(),
+        key: message.key.clone(),
+        headers: message.headers.clone().into_iter().collect(),
+        content_type: message.content_type.clone(),
+        payload_bytes: message.payload.len() as u64,
+    }
+}
+
+fn delivery(row: &DeliveryRow) -> v1::Delivery {
+    let state = match row.state {
+        DeliveryState::Pending => v1::EffectState::Pending,
+        DeliveryState::Done => v1::EffectState::Done,
+        DeliveryState::Parked => v1::EffectState::Parked,
+    };
+    let under_way = row.holder.is_some();
+    v1::Delivery {
+        ordinal: row.key.ordinal.0,
+        subscription: row
+            .key
+            .subscription
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        state: state.into(),
+        attempts: row.attempts,
+        due_at_us: if under_way { 0 } else { micros(row.due) },
+        parked_reason: row
+            .parked
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        done_at_us: micros(row.done_at),
+    }
+}
+
+fn attempt(row: &AttemptRow) -> v1::Attempt {
+    let (kind, ordinal, subscription) = match &row.kind {
+        AttemptKind::CheckBack => ("check-back", 0, String::new()),
+        AttemptKind::Delivery(ordinal, subscription) => (
+            "delivery",
+            ordinal.0,
+            subscription
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+        ),
+    };
+    v1::Attempt {
+        at_us: row.at.as_micros(),
+        kind: kind.into(),
+        ordinal,
+        subscription,
+        number: row.number,
+        node: row.node.clone(),
+        target: row.target.clone(),
+        code: row.code.clone(),
+        error: row.error.clone(),
+        duration_us: u64::try_from(row.duration.as_micros()).unwrap_or(u64::MAX),
+    }
+}
+
+fn options(options: &Options) -> v1::Options {
+    v1::Options {
+        check_after_ms: millis(options.check_after),
+        outcome: match options.outcome {
+            InitiatorOutcome::Local => v1::Outcome::Local,
+            InitiatorOutcome::Asked => v1::Outcome::Asked,
+            InitiatorOutcome::None => v1::Outcome::None,
+        }
+        .into(),
+        on_budget_spent: match options.on_budget_spent {
+            OnBudgetSpent::Park => v1::OnBudgetSpent::Park,
+            OnBudgetSpent::Cancel => v1::OnBudgetSpent::Cancel,
+        }
+        .into(),
+        check_back_budget: options.check_back_budget,
+        allow_no_subscription: options.allow_no_subscription,
+    }
+}
+
+fn phase(phase: Phase) -> v1::Phase {
+    match phase {
+        Phase::Prepared => v1::Phase::Prepared,
+        Phase::Confirming => v1::Phase::Confirming,
+        Phase::Confirmed => v1::Phase::Confirmed,
+        Phase::Cancelling => v1::Phase::Cancelling,
+        Phase::Cancelled => v1::Phase::Cancelled,
+    }
+}
+
+/// 0: there is none.
+fn micros(at: Option<Timestamp>) -> i64 {
+    at.map_or(0, Timestamp::as_micros)
+}
+
+fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}

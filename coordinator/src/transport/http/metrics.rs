@@ -1,0 +1,49 @@
+//! `/metrics`: OpenMetrics.
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use earnest_protocol::Phase;
+use earnest_store::{Backlog, StoreError};
+use http::header;
+
+use super::Problem;
+use crate::{
+    service::{Code, ServiceError},
+    telemetry::Snapshot,
+    transport::AppState,
+};
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+pub(super) async fn metrics(State(state): State<AppState>) -> Result<Response, Problem> {
+    let snapshot = snapshot(&state).await.map_err(ServiceError::from)?;
+    let text = state.metrics.render(&snapshot).map_err(|_| {
+        let hint = "please report it";
+        ServiceError::new(Code::Internal, "the metrics can't be written", hint)
+    })?;
+    Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response())
+}
+
+/// The gauges that only the store knows.
+async fn snapshot(state: &AppState) -> Result<Snapshot, StoreError> {
+    let store = state.coordinator.store();
+    let (backlog, unfinished) = (store.backlog().await?, store.unfinished().await?);
+    let oldest = backlog.iter().filter_map(|b| b.oldest_pending).min();
+    let now = store.now().await?;
+    let owed = |b: Backlog| {
+        let name = b.subscription.map(String::from).unwrap_or_default();
+        (b.namespace.to_string(), name, b.pending, b.parked)
+    };
+    Ok(Snapshot {
+        unfinished: unfinished
+            .into_iter()
+            .map(|(phase, count)| (phase.map_or("PARKED", Phase::as_str), count))
+            .collect(),
+        backlog: backlog.into_iter().map(owed).collect(),
+        oldest_pending: oldest.map(|at| now.since(at)).unwrap_or_default(),
+        journal_depth: state.coordinator.journal().depth(),
+        board: state.board.total(),
+    })
+}

@@ -1,0 +1,46 @@
+//! Whether this node should be sent calls.
+
+use std::time::Duration;
+
+use super::AppState;
+
+/// How long the database may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Why a node should not be sent calls.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unready {
+    /// It is being stopped.
+    #[error("this node is draining: it finishes what it has and takes nothing new")]
+    Draining,
+    /// Its database said no.
+    #[error("the database does not answer: {0}")]
+    Database(String),
+    /// Its database said nothing.
+    #[error("the database does not answer within {} s", PATIENCE.as_secs())]
+    Silence,
+}
+
+impl Unready {
+    /// For programs.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Draining => "draining",
+            Self::Database(_) | Self::Silence => "database",
+        }
+    }
+}
+
+impl AppState {
+    /// Whether a call would be taken now.
+    pub(super) async fn readiness(&self) -> Result<(), Unready> {
+        if self.draining.is_cancelled() {
+            return Err(Unready::Draining);
+        }
+        match tokio::time::timeout(PATIENCE, self.coordinator.store().ping()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Unready::Database(error.to_string())),
+            Err(_) => Err(Unready::Silence),
+        }
+    }
+}
