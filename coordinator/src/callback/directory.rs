@@ -93,7 +93,7 @@ impl ServiceDirectory {
                 code: "no-endpoint",
                 problem: format!(
                     "service {name} has no endpoint in namespace {namespace}: start it, or register it with \
-                     `earnest service add {name} URL`"
+                     `earnest service add {name} --url http://HOST:PORT`"
                 ),
             },
         }

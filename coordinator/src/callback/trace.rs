@@ -1,5 +1,7 @@
 //! W3C trace context: every attempt is a span of its own in the sender's trace.
 
+use std::fmt::Write;
+
 use crate::clock::Environment;
 
 /// The `traceparent` of a call made on behalf of `parent`: the same trace and flags, a new span. Where there
@@ -34,9 +36,10 @@ fn is_hex(text: &str, length: usize) -> bool {
 
 /// `words` × 8 hexadecimal digits of chance, never all zero.
 fn hex(environment: &Environment, words: usize) -> String {
-    let text: String = (0..words)
-        .map(|_| format!("{:08x}", environment.jitter().0))
-        .collect();
+    let mut text = String::with_capacity(words * 8);
+    for _ in 0..words {
+        let _ = write!(text, "{:08x}", environment.jitter().0);
+    }
     if text.bytes().all(|b| b == b'0') {
         format!("{:0>width$}", "1", width = words * 8)
     } else {

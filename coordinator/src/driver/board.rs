@@ -278,7 +278,8 @@ impl Board {
         let held = lane.held();
         match lane.breaker.state(now) {
             BreakerState::Closed => self.options.per_target.saturating_sub(held),
-            BreakerState::HalfOpen => usize::from(held == 0),
+            // Ends that are still being written say nothing about the destination.
+            BreakerState::HalfOpen => usize::from(held == lane.settling),
             BreakerState::Open => 0,
         }
     }

@@ -22,7 +22,8 @@ pub(super) async fn claim_loop(
             Some(Looked { brought: true, .. }) => Duration::ZERO,
             Some(Looked { next_due, .. }) => next_due
                 .unwrap_or(options.poll)
-                .clamp(SHORTEST, options.poll),
+                .max(SHORTEST)
+                .min(options.poll),
             None => options.poll,
         };
         if wait.is_zero() {

@@ -18,6 +18,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use earnest_protocol::DeliveryAnswer;
 use earnest_store::{DeliveryWork, Store, StoreError};
+use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use board::{Board, BoardDispatcher, BoardOptions, TargetStatus};
@@ -89,10 +90,13 @@ pub struct Driver {
     store: Arc<dyn Store>,
     board: Arc<Board>,
     options: DriverOptions,
-    /// Stops claims, purges and heartbeats.
+    /// Stops claims, new runs and purges.
     stop: CancellationToken,
     loops: TaskTracker,
     runs: TaskTracker,
+    /// Stops heartbeats, when nothing is under way any more.
+    stop_heart: CancellationToken,
+    heart: TaskTracker,
 }
 
 impl Driver {
@@ -110,8 +114,8 @@ impl Driver {
 
     /// Starts claims, runs, heartbeats and purges.
     pub fn start(parts: DriverParts, options: DriverOptions) -> Self {
-        let stop = CancellationToken::new();
-        let (loops, runs) = (TaskTracker::new(), TaskTracker::new());
+        let (stop, stop_heart) = (CancellationToken::new(), CancellationToken::new());
+        let (loops, runs, heart) = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
         let (store, board) = (Arc::clone(&parts.store), Arc::clone(&parts.board));
         let parts = Arc::new(parts);
         loops.spawn(runner::run(
@@ -125,11 +129,11 @@ impl Driver {
             options.clone(),
             stop.clone(),
         ));
-        loops.spawn(claimer::heartbeat_loop(
+        heart.spawn(claimer::heartbeat_loop(
             Arc::clone(&store),
             Arc::clone(&board),
             options.clone(),
-            stop.clone(),
+            stop_heart.clone(),
         ));
         loops.spawn(reaper::purge_loop(
             Arc::clone(&store),
@@ -143,30 +147,45 @@ impl Driver {
             stop,
             loops,
             runs,
+            stop_heart,
+            heart,
         }
     }
 
-    /// Takes no more work, finishes what is under way (for a bounded time), and gives the rest back.
+    /// Takes no more work, finishes what is under way (for a bounded time), and gives the rest back. It ends
+    /// although the database hangs.
     pub async fn drain(self) {
         self.board.close();
         self.stop.cancel();
         self.loops.close();
-        self.loops.wait().await;
         self.runs.close();
-        if tokio::time::timeout(self.options.drain, self.runs.wait())
-            .await
-            .is_err()
-        {
+        // The node counts as alive meanwhile, or others would take what it is finishing.
+        let ended = async {
+            self.loops.wait().await;
+            self.runs.wait().await;
+        };
+        if timeout(self.options.drain, ended).await.is_err() {
             tracing::warn!(
                 left = self.runs.len(),
                 "drain: calls still under way are left to their leases"
             );
         }
-        if let Err(error) = self.store.resign(self.board.epoch()).await {
-            tracing::warn!(
+        self.stop_heart.cancel();
+        self.heart.close();
+        let resigned = async {
+            self.heart.wait().await;
+            self.store.resign(self.board.epoch()).await
+        };
+        // After the length of a lease there is nothing left to give back.
+        match timeout(self.options.lease, resigned).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "leases not given back: they run out by themselves"
-            );
+            ),
+            Err(_) => {
+                tracing::warn!("leases not given back in time: they run out by themselves");
+            }
         }
     }
 }

@@ -61,10 +61,8 @@ async fn call(
         down |= failed;
     }
     let give_back = parts.board.call_ended(&target, count, down, Instant::now());
-    let back = give_back.len();
     commands.extend(give_back.into_iter().map(Work::release));
-    settler::settle(&parts, commands).await;
-    parts.board.finished(&target, count + back);
+    settler::settle(&parts, &target, commands).await;
     if down {
         parts.board.due.notify_one();
     }

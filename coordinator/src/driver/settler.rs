@@ -3,35 +3,44 @@
 use std::time::Duration;
 
 use earnest_protocol::{DeliveryAnswer, settle as settle_delivery};
-use earnest_store::{AttemptNote, Command, DeliverySettled, DeliveryWork, Reply};
+use earnest_store::{AttemptNote, Command, DeliverySettled, DeliveryWork, Reply, Target};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::{CallOutcome, DriverOptions, DriverParts};
 use crate::journal::JournalError;
 
-/// The wait before an end is written again.
+/// The wait before an end is written again, while the database may come back.
 const AGAIN: Duration = Duration::from_millis(200);
+/// The longest wait before an end that was refused for good is written again.
+const LONGEST: Duration = Duration::from_mins(1);
 
-/// Writes all of `commands`; returns when each is written, or somebody else's by now.
-pub(super) async fn settle(parts: &DriverParts, commands: Vec<Command>) {
-    join_all(commands.into_iter().map(|command| write(parts, command))).await;
+/// Writes all of `commands`, each the end of one piece of work of `target`, and lets go of each that is written,
+/// or somebody else's by now.
+pub(super) async fn settle(parts: &DriverParts, target: &Target, commands: Vec<Command>) {
+    let end = async |command| {
+        write(parts, command).await;
+        parts.board.finished(target, 1);
+    };
+    join_all(commands.into_iter().map(end)).await;
 }
 
 async fn write(parts: &DriverParts, command: Command) {
+    let mut wait = AGAIN;
     loop {
         match parts.journal.write_own(command.clone()).await {
             Ok(Ok(reply)) => return note_reply(parts, &command, &reply),
-            Ok(Err(rejection)) => {
-                tracing::error!(%rejection, command = command.name(), "an end was refused");
-                return parts.board.renew_epoch();
-            }
             // The lease runs out, and whoever claims the work next makes the attempt again.
             Err(JournalError::Closed) => return,
             Err(error) if is_passing(&error) => tokio::time::sleep(AGAIN).await,
-            Err(error) => {
-                tracing::error!(%error, command = command.name(), "an end can't be written");
-                return parts.board.renew_epoch();
+            // The work stays held by this node, so that nobody attempts it again and again, and the rest of what
+            // it holds stays its own.
+            refused => {
+                let error = refused.map_or_else(|e| e.to_string(), |r| format!("{r:?}"));
+                let (name, id) = (command.name(), command.transaction());
+                tracing::error!(error, command = name, transaction = %id, "an end can't be written; trying again");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(LONGEST);
             }
         }
     }

@@ -18,6 +18,8 @@ pub use input::{
     ServiceInput, SubscriptionInput,
 };
 pub use operate::CheckBackPort;
+pub(crate) use registry::{MAX_CONCURRENCY, MAX_ENDPOINTS, check_retry, check_url};
+pub(crate) use summary::age;
 pub use summary::summary;
 pub use transactions::{Recorded, TransactionDetail};
 

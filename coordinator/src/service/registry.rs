@@ -11,11 +11,11 @@ use super::{
 };
 
 /// Endpoints of one service.
-const MAX_ENDPOINTS: usize = 64;
+pub(crate) const MAX_ENDPOINTS: usize = 64;
 /// Bytes of one URL.
 const MAX_URL: usize = 2_048;
 /// Deliveries of one subscription under way at once.
-const MAX_CONCURRENCY: u32 = 4_096;
+pub(crate) const MAX_CONCURRENCY: u32 = 4_096;
 
 impl Coordinator {
     /// Creates or replaces a subscription.
@@ -203,7 +203,7 @@ fn name(field: &str, text: &str) -> Result<Name, ServiceError> {
     text.parse().map_err(|e| ServiceError::bad_name(field, &e))
 }
 
-fn check_url(field: &str, url: &str) -> Result<(), ServiceError> {
+pub(crate) fn check_url(field: &str, url: &str) -> Result<(), ServiceError> {
     let shown: String = url.chars().take(80).collect();
     if url.len() > MAX_URL {
         return Err(ServiceError::invalid(
@@ -228,7 +228,7 @@ fn check_url(field: &str, url: &str) -> Result<(), ServiceError> {
     Err(ServiceError::invalid(field, problem))
 }
 
-fn check_retry(retry: &RetryPolicy) -> Result<(), ServiceError> {
+pub(crate) fn check_retry(retry: &RetryPolicy) -> Result<(), ServiceError> {
     if retry.initial.is_zero() || retry.cap < retry.initial || retry.cap > Duration::from_hours(24)
     {
         return Err(ServiceError::invalid(

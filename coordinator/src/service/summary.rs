@@ -143,7 +143,7 @@ fn when(due: Timestamp, now: Timestamp) -> String {
 }
 
 /// A length of time for people: the two largest units.
-fn age(length: Duration) -> String {
+pub(crate) fn age(length: Duration) -> String {
     let seconds = length.as_secs();
     match seconds {
         0 => format!("{} ms", length.as_millis()),

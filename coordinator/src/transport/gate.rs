@@ -158,6 +158,31 @@ mod tests {
         headers
     }
 
+    #[tokio::test]
+    async fn p13_a_call_too_many_is_refused_at_once_and_probes_are_not() {
+        let full = Gate {
+            room: Arc::new(Semaphore::new(0)),
+        };
+        let call = async |path: &str, headers: HeaderMap| {
+            let app = axum::Router::new()
+                .fallback(async || "done")
+                .layer(axum::middleware::from_fn_with_state(full.clone(), pass));
+            let mut request = Request::new(axum::body::Body::empty());
+            *request.uri_mut() = path.parse().expect("a path");
+            *request.headers_mut() = headers;
+            tower::ServiceExt::oneshot(app, request)
+                .await
+                .expect("infallible")
+        };
+        let rest = call("/v1/transactions", HeaderMap::new()).await;
+        assert_eq!(rest.status(), http::StatusCode::TOO_MANY_REQUESTS);
+        let grpc = with("content-type", "application/grpc");
+        let grpc = call("/earnest.v1.Coordinator/Prepare", grpc).await;
+        assert_eq!(grpc.headers()[Status::GRPC_STATUS], "8");
+        let probe = call("/healthz", HeaderMap::new()).await;
+        assert_eq!(probe.status(), http::StatusCode::OK);
+    }
+
     #[test]
     fn deadlines_are_read_and_nonsense_is_none() {
         let read = |value| deadline(&with("grpc-timeout", value));

@@ -4,6 +4,7 @@
 
 mod fault;
 mod gate;
+mod greeting;
 mod grpc;
 mod http;
 mod ready;

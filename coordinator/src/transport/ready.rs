@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use earnest_store::Durability;
+
 use super::AppState;
 
 /// How long the database may take to answer.
@@ -32,13 +34,18 @@ impl Unready {
 }
 
 impl AppState {
-    /// Whether a call would be taken now.
-    pub(super) async fn readiness(&self) -> Result<(), Unready> {
+    /// Whether a call would be taken now; if so, how durable it would be, as the live connection says.
+    pub(super) async fn readiness(&self) -> Result<Durability, Unready> {
         if self.draining.is_cancelled() {
             return Err(Unready::Draining);
         }
-        match tokio::time::timeout(PATIENCE, self.coordinator.store().ping()).await {
-            Ok(Ok(())) => Ok(()),
+        let ask = async {
+            let store = self.coordinator.store();
+            store.ping().await?;
+            store.durability().await
+        };
+        match tokio::time::timeout(PATIENCE, ask).await {
+            Ok(Ok(durability)) => Ok(durability),
             Ok(Err(error)) => Err(Unready::Database(error.to_string())),
             Err(_) => Err(Unready::Silence),
         }

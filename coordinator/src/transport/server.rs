@@ -14,6 +14,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::greeting::Greeting;
+
 /// Bounds of the port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerOptions {
@@ -119,7 +121,10 @@ impl Server {
                 continue;
             };
             let connection = builder
-                .serve_connection(TokioIo::new(stream), service.clone())
+                .serve_connection(
+                    TokioIo::new(Greeting::new(stream, options.patience)),
+                    service.clone(),
+                )
                 .into_owned();
             let watched = graceful.watch(connection);
             let cut = cut.clone();

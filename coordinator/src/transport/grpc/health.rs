@@ -55,7 +55,7 @@ impl Health for Calls {
 impl Calls {
     async fn serving(&self) -> ServingStatus {
         match self.state.readiness().await {
-            Ok(()) => ServingStatus::Serving,
+            Ok(_) => ServingStatus::Serving,
             Err(_) => ServingStatus::NotServing,
         }
     }

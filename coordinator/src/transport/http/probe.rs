@@ -15,7 +15,15 @@ pub(super) async fn healthz() -> Json<Value> {
 /// The node should be sent calls.
 pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Value>) {
     match state.readiness().await {
-        Ok(()) => (StatusCode::OK, Json(json!({ "status": "ready" }))),
+        Ok(durability) => {
+            let body = json!({
+                "status": "ready",
+                "store": durability.store,
+                "durability": durability.settings,
+                "durable": durability.durable,
+            });
+            (StatusCode::OK, Json(body))
+        }
         Err(unready) => {
             let body = json!({
                 "status": "unready",
