@@ -14,6 +14,7 @@ pub mod conformance;
 mod engine;
 mod error;
 mod memory;
+pub mod participant;
 mod query;
 mod row;
 mod sqlite;
@@ -32,7 +33,7 @@ pub use row::{
     AttemptKind, AttemptRow, AuditRow, DeliveryKey, DeliveryRow, Destination, Endpoint,
     EndpointProtocol, ServiceRow, SubscriptionRow, TransactionRow,
 };
-pub use sqlite::{SqliteOptions, SqliteStore};
+pub use sqlite::{SqliteOptions, SqliteStore, Synchronous};
 pub use store::{
     ClaimRequest, Claimed, Durability, JournalStore, LeaseStore, PurgeReport, QueryStore,
     RegistryStore, RetentionStore, Store,

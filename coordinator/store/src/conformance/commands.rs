@@ -1,0 +1,159 @@
+//! Commands and their parts, small enough to read in a case.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use earnest_protocol::{
+    CheckBackAnswer, ContentHash, Decision, Jitter, Name, Options, ParkReason, Settled, Topic, TransactionId,
+};
+
+use super::clock::TestClock;
+use crate::{
+    AttemptNote, CheckBackWork, Command, Decide, DeliverySettled, DeliveryWork, Message, NewTransaction,
+    OperatorAction,
+};
+
+/// Who opens the cases' transactions.
+pub const INITIATOR: &str = "cashier";
+
+/// A name.
+pub fn name(text: &str) -> Name {
+    text.parse().expect("a test's name is right")
+}
+
+/// A topic.
+pub fn topic(text: &str) -> Topic {
+    text.parse().expect("a test's topic is right")
+}
+
+/// The id of transaction number `n`, made when the clock starts.
+pub fn id(n: u8) -> TransactionId {
+    TransactionId::from_parts(TestClock::START, [n; 10])
+}
+
+/// A message without a key.
+pub fn message(to: &str) -> Message {
+    keyed(to, "")
+}
+
+/// A message with an order key.
+pub fn keyed(to: &str, key: &str) -> Message {
+    Message {
+        topic: topic(to),
+        key: key.into(),
+        headers: [("colour".into(), "green".into())].into(),
+        payload: Bytes::from_static(b"{\"cents\":100}"),
+        content_type: "application/json".into(),
+        content_encoding: String::new(),
+        key_id: String::new(),
+    }
+}
+
+/// Transaction number `n` with `messages` and default options.
+pub fn transaction(n: u8, messages: Vec<Message>) -> NewTransaction {
+    NewTransaction {
+        id: id(n),
+        namespace: Name::default_namespace(),
+        initiator: name(INITIATOR),
+        resource_id: "db-1".into(),
+        business_key: format!("order-{n}"),
+        options: Options::default(),
+        content: ContentHash([0; 32]),
+        messages,
+        traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
+    }
+}
+
+fn hashed(mut new: NewTransaction) -> Box<NewTransaction> {
+    let NewTransaction { namespace, initiator, resource_id, business_key, options, messages, .. } = &new;
+    new.content = ContentHash::of(namespace, initiator, resource_id, business_key, options, messages);
+    Box::new(new)
+}
+
+/// Prepare; the content hash is filled in.
+pub fn prepare(new: NewTransaction) -> Command {
+    Command::Prepare(hashed(new))
+}
+
+/// Submit; the content hash is filled in.
+pub fn submit(new: NewTransaction) -> Command {
+    Command::Submit(hashed(new))
+}
+
+/// The initiator's decision over transaction `n`.
+pub fn decide(n: u8, decision: Decision) -> Command {
+    decide_as(n, decision, Some(INITIATOR))
+}
+
+/// Anybody's decision over transaction `n`.
+pub fn decide_as(n: u8, decision: Decision, initiator: Option<&str>) -> Command {
+    let initiator = initiator.map(name);
+    Command::Decide(Decide { id: id(n), decision, initiator, namespace: Name::default_namespace() })
+}
+
+/// The initiator confirms transaction `n`.
+pub fn confirm(n: u8) -> Command {
+    decide(n, Decision::Confirm)
+}
+
+/// The initiator cancels transaction `n`.
+pub fn cancel(n: u8) -> Command {
+    decide(n, Decision::Cancel)
+}
+
+/// A failed attempt.
+pub fn note(code: &str) -> AttemptNote {
+    AttemptNote {
+        node: "node-a".into(),
+        target: "http://127.0.0.1:1".into(),
+        code: code.into(),
+        error: format!("it said: {code}"),
+        duration: Duration::from_millis(7),
+    }
+}
+
+/// The end of a delivery.
+pub fn settled(work: &DeliveryWork, settled: Settled) -> Command {
+    let note = (settled != Settled::Done).then(|| note("unreachable"));
+    Command::DeliverySettled(Box::new(DeliverySettled { key: work.key.clone(), token: work.token, settled, note }))
+}
+
+/// The delivery was acknowledged.
+pub fn done(work: &DeliveryWork) -> Command {
+    settled(work, Settled::Done)
+}
+
+/// The delivery failed for now.
+pub fn later(work: &DeliveryWork, after: Duration) -> Command {
+    settled(work, Settled::RetryAfter(after))
+}
+
+/// The delivery failed for good.
+pub fn failed(work: &DeliveryWork) -> Command {
+    settled(work, Settled::Park(ParkReason::new("no such account")))
+}
+
+/// Gives a delivery back.
+pub fn release(work: &DeliveryWork) -> Command {
+    Command::ReleaseDelivery { key: work.key.clone(), token: work.token }
+}
+
+/// The end of a check-back.
+pub fn answered(work: &CheckBackWork, answer: CheckBackAnswer) -> Command {
+    Command::CheckedBack { id: work.id, token: work.token, answer, jitter: Jitter(0), note: note("in-progress") }
+}
+
+/// A person acts on transaction `n`.
+pub fn operator(n: u8, action: OperatorAction) -> Command {
+    Command::Operator { id: id(n), action, actor: "ada".into(), detail: "ticket 7".into() }
+}
+
+/// A person tries transaction `n` again.
+pub fn retry(n: u8) -> Command {
+    operator(n, OperatorAction::Retry)
+}
+
+/// A person sets transaction `n` aside.
+pub fn park(n: u8) -> Command {
+    operator(n, OperatorAction::Park(ParkReason::new("look at it first")))
+}

@@ -1,0 +1,90 @@
+//! The tables, and the only ways to write the two that have indexes.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use earnest_protocol::{Name, NodeEpoch, Ordinal, Timestamp, TransactionId};
+
+use super::index::Index;
+use crate::{
+    AttemptRow, AuditRow, DeliveryKey, DeliveryRow, Message, ServiceRow, SubscriptionRow,
+    TransactionRow,
+};
+
+#[derive(Default)]
+pub(super) struct Tables {
+    transactions: BTreeMap<TransactionId, TransactionRow>,
+    deliveries: BTreeMap<DeliveryKey, DeliveryRow>,
+    index: Index,
+    pub(super) messages: BTreeMap<TransactionId, Vec<Message>>,
+    pub(super) attempts: BTreeMap<TransactionId, Vec<AttemptRow>>,
+    pub(super) audit: Vec<AuditRow>,
+    /// By namespace, then by name.
+    pub(super) subscriptions: BTreeMap<Name, BTreeMap<Name, Arc<SubscriptionRow>>>,
+    /// By namespace, then by name.
+    pub(super) services: BTreeMap<Name, BTreeMap<Name, ServiceRow>>,
+    /// Until when each living node counts as alive.
+    pub(super) nodes: BTreeMap<NodeEpoch, Timestamp>,
+    pub(super) last_epoch: i64,
+    pub(super) horizon: Option<Timestamp>,
+}
+
+impl Tables {
+    pub(super) fn transactions(&self) -> &BTreeMap<TransactionId, TransactionRow> {
+        &self.transactions
+    }
+
+    pub(super) fn delivery(&self, key: &DeliveryKey) -> Option<&DeliveryRow> {
+        self.deliveries.get(key)
+    }
+
+    /// Those of one transaction, by message and subscription.
+    pub(super) fn deliveries_of(&self, id: TransactionId) -> impl Iterator<Item = &DeliveryRow> {
+        let first = DeliveryKey {
+            transaction: id,
+            ordinal: Ordinal(0),
+            subscription: None,
+        };
+        let rows = self.deliveries.range(first..).map(|(_, row)| row);
+        rows.take_while(move |row| row.key.transaction == id)
+    }
+
+    pub(super) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    pub(super) fn subscription(
+        &self,
+        namespace: &Name,
+        name: &Name,
+    ) -> Option<&Arc<SubscriptionRow>> {
+        self.subscriptions.get(namespace)?.get(name)
+    }
+
+    /// Puts `row` in the place of what `id` was, or takes that away; returns what was there, so that putting
+    /// it back undoes this.
+    pub(super) fn put_transaction(
+        &mut self,
+        id: TransactionId,
+        row: Option<TransactionRow>,
+    ) -> Option<TransactionRow> {
+        self.index
+            .transaction(self.transactions.get(&id), row.as_ref());
+        match row {
+            Some(row) => self.transactions.insert(id, row),
+            None => self.transactions.remove(&id),
+        }
+    }
+
+    /// The same for a delivery.
+    pub(super) fn put_delivery(
+        &mut self,
+        key: &DeliveryKey,
+        row: Option<DeliveryRow>,
+    ) -> Option<DeliveryRow> {
+        self.index.delivery(self.deliveries.get(key), row.as_ref());
+        match row {
+            Some(row) => self.deliveries.insert(key.clone(), row),
+            None => self.deliveries.remove(key),
+        }
+    }
+}

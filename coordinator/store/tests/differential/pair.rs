@@ -1,0 +1,183 @@
+//! Both stores, run in lockstep.
+
+use std::{
+    collections::HashMap,
+    fmt::Debug,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use earnest_protocol::{LeaseToken, Name, NodeEpoch};
+use earnest_store::{
+    Admission, CheckBackWork, ClaimRequest, Command, LeaseGrant, MemoryStore, NewTransaction, OperatorAction,
+    SqliteOptions, SqliteStore, SubscriptionRow, Synchronous, Target, Work,
+    conformance::{
+        self as with, LEASE, Subject, TestClock, answered, done, failed, keyed, later, name, park, prepare, release,
+        retry, submit, subscription, transaction,
+    },
+};
+
+use super::op::{End, New, Op, Subscription, Write};
+
+struct Admit(AtomicUsize);
+
+impl Admission for Admit {
+    fn admits(&self, _: &Target) -> bool {
+        let take = |left: usize| left.checked_sub(1);
+        self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok()
+    }
+}
+
+/// The reference, the store under test, and what both have leased.
+pub struct Pair {
+    stores: [Subject; 2],
+    leased: Vec<Work>,
+    node: NodeEpoch,
+}
+
+/// What both answered, which must be one and the same.
+fn same<T: PartialEq + Debug>([memory, sqlite]: [T; 2]) -> T {
+    assert_eq!(memory, sqlite, "memory (left) and SQLite (right) differ");
+    sqlite
+}
+
+/// Work has no equality of its own; its text shows every field.
+fn same_work([memory, sqlite]: [Vec<Work>; 2]) -> Vec<Work> {
+    let shown = |work: &[Work]| work.iter().map(|work| format!("{work:?}")).collect::<Vec<_>>();
+    assert_eq!(shown(&memory), shown(&sqlite), "memory (left) and SQLite (right) leased differently");
+    sqlite
+}
+
+impl Pair {
+    /// Two empty stores.
+    pub fn new() -> Self {
+        let clock = TestClock::default();
+        let memory = Subject::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock, ());
+        let dir = tempfile::tempdir().expect("a directory for the test");
+        let clock = TestClock::default();
+        // What survives power loss is not looked at here.
+        let options =
+            SqliteOptions { synchronous: Synchronous::Normal, ..SqliteOptions::new(dir.path().join("earnest.db")) };
+        let store = SqliteStore::open(options, Arc::new(clock.clone())).expect("the store opens");
+        let sqlite = Subject::new(Arc::new(store), clock, dir);
+        Self { stores: [memory, sqlite], leased: Vec::new(), node: NodeEpoch(0) }
+    }
+
+    /// Does `op` to both.
+    pub async fn run(&mut self, op: &Op) {
+        let default = Name::default_namespace();
+        let [memory, sqlite] = &self.stores;
+        match op {
+            Op::Batch(writes, room) => self.batch(writes, *room).await,
+            Op::Claim(without) => self.claim(*without).await,
+            Op::Heartbeat => {
+                let beat = async |s: &Subject| s.store.heartbeat(self.node, LEASE).await.expect("it runs");
+                same([beat(memory).await, beat(sqlite).await]);
+            }
+            Op::Resign => {
+                for s in &self.stores {
+                    s.store.resign(self.node).await.expect("it runs");
+                }
+                self.node = same([memory.node().await, sqlite.node().await]);
+            }
+            Op::Enrol => self.node = same([memory.node().await, sqlite.node().await]),
+            Op::Advance(by) => {
+                memory.advance(*by);
+                sqlite.advance(*by);
+            }
+            Op::Subscribe((called, topic), ordered) => {
+                let row = SubscriptionRow { ordered: *ordered, ..subscription(called, topic) };
+                same([memory.put(row.clone()).await, sqlite.put(row).await]);
+            }
+            Op::Unsubscribe((called, _)) => {
+                let delete = async |s: &Subject| s.store.delete_subscription(&default, &name(called)).await;
+                same([delete(memory).await.expect("it runs"), delete(sqlite).await.expect("it runs")]);
+            }
+            Op::Pause((called, _), paused) => {
+                same([memory.pause(called, *paused).await, sqlite.pause(called, *paused).await]);
+            }
+            Op::Purge(older_than) => {
+                let purge = async |s: &Subject| s.store.purge(*older_than, 1_000).await.expect("it runs");
+                same([purge(memory).await, purge(sqlite).await]);
+            }
+        }
+    }
+
+    async fn batch(&mut self, writes: &[Write], room: usize) {
+        let mut commands: Vec<Command> = Vec::new();
+        for command in writes.iter().filter_map(|write| self.command(write)) {
+            // One command per transaction in a batch (DESIGN §5).
+            if commands.iter().all(|other| other.transaction() != command.transaction()) {
+                commands.push(command);
+            }
+        }
+        let grant = || LeaseGrant { epoch: self.node, admission: Arc::new(Admit(AtomicUsize::new(room))) };
+        let [memory, sqlite] = &self.stores;
+        let memory = memory.batch(commands.clone(), grant()).await;
+        let sqlite = sqlite.batch(commands, grant()).await;
+        same([memory.results, sqlite.results]);
+        self.leased.extend(same_work([memory.leased, sqlite.leased]));
+    }
+
+    async fn claim(&mut self, without: Option<Subscription>) {
+        let target = |(called, _): Subscription| Target::Subscription(Name::default_namespace(), name(called));
+        let room: HashMap<_, _> = without.map(|of| (target(of), 0)).into_iter().collect();
+        let request = ClaimRequest { epoch: self.node, total: 1_000, per_target: 1_000, room };
+        let [memory, sqlite] = &self.stores;
+        let mut memory = memory.claim_within(request.clone()).await;
+        let mut sqlite = sqlite.claim_within(request).await;
+        same([memory.next_due, sqlite.next_due]);
+        // Which of two that are due since the same moment comes first is the store's own affair.
+        for work in [&mut memory.work, &mut sqlite.work] {
+            work.sort_by_cached_key(|work| format!("{work:?}"));
+        }
+        self.leased.extend(same_work([memory.work, sqlite.work]));
+    }
+
+    /// The command that `write` stands for; `None`: nothing was leased so far.
+    fn command(&self, write: &Write) -> Option<Command> {
+        Some(match write {
+            Write::Prepare(new) => prepare(full(new)),
+            Write::Submit(new) => submit(full(new)),
+            Write::Decide(n, decision) => with::decide(*n, *decision),
+            Write::Retry(n) => retry(*n),
+            Write::Park(n) => park(*n),
+            Write::OperatorDecides(n, decision) => with::operator(*n, OperatorAction::Decide(*decision)),
+            Write::End(back, end) => {
+                let last = self.leased.len().checked_sub(1)?;
+                match &self.leased[last.checked_sub(*back)?] {
+                    Work::CheckBack(work) => end_check_back(work, end),
+                    Work::Delivery(work) => match end {
+                        End::Done => done(work),
+                        End::Later(delay) => later(work, *delay),
+                        End::Failed => failed(work),
+                        End::Unknown => later(work, std::time::Duration::ZERO),
+                        End::Released | End::Deadline => release(work),
+                    },
+                }
+            }
+        })
+    }
+
+    /// Reads everything of both.
+    pub async fn compare(&self) {
+        let [memory, sqlite] = &self.stores;
+        same([memory.dump().await, sqlite.dump().await]).check();
+    }
+}
+
+fn end_check_back(work: &CheckBackWork, end: &End) -> Command {
+    let (id, token): (_, LeaseToken) = (work.id, work.token);
+    match (end.answer(), end) {
+        (Some(answer), _) => answered(work, answer),
+        (None, End::Deadline) => Command::DeadlinePassed { id, token },
+        (None, _) => Command::ReleaseCheckBack { id, token },
+    }
+}
+
+fn full(new: &New) -> NewTransaction {
+    let messages = new.messages.iter().map(|(topic, key)| keyed(topic, key)).collect();
+    NewTransaction { options: new.options, ..transaction(new.n, messages) }
+}
