@@ -7,8 +7,9 @@ MAKEFLAGS += --no-builtin-rules
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SEED ?=
 ARGS ?=
+MINUTES ?= 10
 
-.PHONY: help deps build fmt clippy deny test demo bench doc clean
+.PHONY: help deps build fmt clippy deny test demo bench soak doc clean
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,8 +38,15 @@ demo: ## run the payment services, kill them at random moments, check the books;
 	cargo build -p earnest-coordinator -p payments --bins
 	$(TARGET)/debug/payments-demo $(if $(SEED),--seed $(SEED))
 
-bench: ## measure the speed on this machine; ARGS="…" is passed on
-	cargo run --release -p earnest-bench -- $(ARGS)
+bench: ## measure the speed on this machine (about 6 min.); ARGS="…" is passed on, such as --quick or --help
+	@scripts/deps.sh toolchain
+	cargo build --release -p earnest-coordinator -p earnest-bench --bins
+	$(TARGET)/release/earnest-bench $(ARGS)
+
+soak: ## load the coordinator for MINUTES=10 and watch its memory
+	@scripts/deps.sh toolchain
+	cargo build --release -p earnest-coordinator -p earnest-bench --bins
+	$(TARGET)/release/earnest-bench --soak $(MINUTES) $(ARGS)
 
 doc: ## build the API documentation into target/doc
 	cargo doc --workspace --no-deps

@@ -15,4 +15,5 @@ pub mod node;
 pub mod service;
 pub mod sink;
 pub mod telemetry;
+pub mod threads;
 pub mod transport;

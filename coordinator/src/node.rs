@@ -19,6 +19,7 @@ use crate::{
     service::{Coordinator, ServiceError, ServiceParts},
     sink::Sinks,
     telemetry::Metrics,
+    threads::InnerThreads,
     transport::{self, AppState, BindError, Server, ServerOptions},
 };
 
@@ -50,6 +51,9 @@ pub enum NodeError {
         #[source]
         error: Box<ServiceError>,
     },
+    /// The system gives no thread.
+    #[error("the journal's and the driver's threads can't be started")]
+    Threads(#[source] std::io::Error),
     /// A thread ended before its work did.
     #[error("the database could not be opened: its thread failed")]
     Thread(#[from] tokio::task::JoinError),
@@ -66,6 +70,7 @@ pub struct Node {
     draining: CancellationToken,
     close_port: CancellationToken,
     server: JoinHandle<()>,
+    _threads: InnerThreads,
 }
 
 impl Node {
@@ -76,10 +81,12 @@ impl Node {
             config.driver.node = host_name();
         }
         // The port first: a second node must not get as far as the database.
-        let server = Server::bind(config.listen).await?.with_options(ServerOptions {
-            grace: config.driver.drain,
-            ..ServerOptions::default()
-        });
+        let server = Server::bind(config.listen)
+            .await?
+            .with_options(ServerOptions {
+                grace: config.driver.drain,
+                ..ServerOptions::default()
+            });
         let address = server.address();
         let store = open(&config.database, &environment).await?;
         let durability = store.durability().await?;
@@ -89,13 +96,16 @@ impl Node {
         Driver::enrol(&*store, &board, &config.driver).await?;
         let writers = TaskTracker::new();
         let dispatcher = Arc::new(BoardDispatcher(Arc::clone(&board)));
-        let journal = Journal::start(
-            Arc::clone(&store),
-            dispatcher,
-            config.journal,
-            Arc::clone(&metrics),
-            &writers,
-        );
+        let threads = InnerThreads::start().map_err(NodeError::Threads)?;
+        let journal = threads.run(|| {
+            Journal::start(
+                Arc::clone(&store),
+                dispatcher,
+                config.journal,
+                Arc::clone(&metrics),
+                &writers,
+            )
+        });
         writers.close();
 
         let clients = Clients::new()?;
@@ -127,7 +137,7 @@ impl Node {
             environment,
             metrics: Arc::clone(&metrics),
         };
-        let driver = Driver::start(parts, config.driver);
+        let driver = threads.run(|| Driver::start(parts, config.driver));
         let (draining, close_port) = (CancellationToken::new(), CancellationToken::new());
         let app = transport::app(AppState {
             coordinator: coordinator.clone(),
@@ -146,6 +156,7 @@ impl Node {
             draining,
             close_port,
             server,
+            _threads: threads,
         })
     }
 
@@ -180,11 +191,17 @@ impl Node {
         if !self.server.is_finished()
             && let Err(error) = self.server.await
         {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the port's task failed");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the port's task failed"
+            );
         }
         self.driver.drain().await;
         drop(self.coordinator);
-        if tokio::time::timeout(LET_GO, self.writers.wait()).await.is_err() {
+        if tokio::time::timeout(LET_GO, self.writers.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!("the journal is still in use; what waits in it was not acknowledged");
         }
         let store = self.store;
@@ -198,7 +215,10 @@ impl Node {
         }
         // Closing waits for the database.
         if let Err(error) = spawn_blocking(move || drop(store)).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the database was not closed");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the database was not closed"
+            );
         }
         tracing::info!("stopped");
     }
@@ -230,8 +250,13 @@ async fn put_configured(coordinator: &Coordinator, config: &NodeConfig) -> Resul
         let mut input = input.clone();
         let name = input.name.clone();
         let failed = |error| refused("subscription", name.clone(), error);
-        let known = coordinator.subscriptions(&input.namespace).await.map_err(failed)?;
-        let paused = known.iter().any(|(row, _)| row.name.as_str() == input.name && row.paused);
+        let known = coordinator
+            .subscriptions(&input.namespace)
+            .await
+            .map_err(failed)?;
+        let paused = known
+            .iter()
+            .any(|(row, _)| row.name.as_str() == input.name && row.paused);
         if paused && !input.paused {
             tracing::warn!(
                 subscription = input.name,

@@ -3,7 +3,7 @@
 use std::{error::Error, fmt::Write};
 
 use http::{HeaderMap, StatusCode};
-use tonic::{Code, Status};
+use tonic::{Code, ConnectError, Status, TimeoutExpired};
 
 /// The most that is read of a reply's body.
 const LONGEST_BODY: usize = 64 << 10;
@@ -101,16 +101,17 @@ impl Failure {
     pub(crate) fn grpc(status: &Status) -> Self {
         // A status made on this side has a source; one that the peer sent has none.
         let local = status.source().is_some();
+        let unsent = caused_by::<ConnectError>(status);
         let code = match status.code() {
-            Code::Unavailable => "unreachable".to_owned(),
+            _ if caused_by::<TimeoutExpired>(status) => "timeout".to_owned(),
             Code::DeadlineExceeded => "timeout".to_owned(),
-            Code::Cancelled if local => "timeout".to_owned(),
+            Code::Unavailable => "unreachable".to_owned(),
             _ if local => "unreachable".to_owned(),
             code => format!("grpc-{}", word(code)),
         };
         Self {
             down: local || matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded),
-            unsent: local && status.code() == Code::Unavailable,
+            unsent,
             error: match status.source() {
                 Some(source) => format!("{}: {}", status.message(), chain(source)),
                 None => status.message().to_owned(),
@@ -118,6 +119,18 @@ impl Failure {
             code,
         }
     }
+}
+
+/// Whether an error or one of its causes is a `T`.
+fn caused_by<T: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<T>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// An error and its causes.

@@ -21,8 +21,14 @@ const MAX_ANSWER: usize = 64 << 20;
 #[derive(Debug, Clone, Args)]
 pub(super) struct ServerArgs {
     /// The coordinator to talk to
-    #[arg(long, env = "EARNEST_SERVER", default_value = "http://127.0.0.1:7450", value_name = "URL", global = true,
-          help_heading = "Connection")]
+    #[arg(
+        long,
+        env = "EARNEST_SERVER",
+        default_value = "http://127.0.0.1:7450",
+        value_name = "URL",
+        global = true,
+        help_heading = "Connection"
+    )]
     server: String,
     /// How long one call may take, such as 30s
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = parse_duration, global = true,
@@ -32,7 +38,13 @@ pub(super) struct ServerArgs {
     #[arg(long, global = true, help_heading = "Connection")]
     pub(super) json: bool,
     /// The namespace that names belong to
-    #[arg(long, default_value = "default", value_name = "NAME", global = true, help_heading = "Connection")]
+    #[arg(
+        long,
+        default_value = "default",
+        value_name = "NAME",
+        global = true,
+        help_heading = "Connection"
+    )]
     pub(super) namespace: String,
 }
 
@@ -57,7 +69,8 @@ impl Client {
             }
             Some(_) => return Err(not_a_server(&args.server)),
         };
-        let endpoint = Endpoint::from_shared(server.clone()).map_err(|_| not_a_server(&args.server))?;
+        let endpoint =
+            Endpoint::from_shared(server.clone()).map_err(|_| not_a_server(&args.server))?;
         let channel = endpoint
             .connect_timeout(CONNECT.min(args.timeout))
             .timeout(args.timeout)
@@ -68,7 +81,8 @@ impl Client {
                 problem: innermost(&error),
             })?;
         Ok(Self {
-            coordinator: CoordinatorClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER),
+            coordinator: CoordinatorClient::new(channel.clone())
+                .max_decoding_message_size(MAX_ANSWER),
             admin: AdminClient::new(channel).max_decoding_message_size(MAX_ANSWER),
             server,
         })
@@ -76,16 +90,22 @@ impl Client {
 
     /// What a call brought.
     pub(super) fn answer<T>(&self, result: Result<Response<T>, Status>) -> Result<T, CliError> {
-        result.map(Response::into_inner).map_err(|status| CliError::of_call(&self.server, &status))
+        result
+            .map(Response::into_inner)
+            .map_err(|status| CliError::of_call(&self.server, &status))
     }
 }
 
 fn not_a_server(given: &str) -> CliError {
-    CliError::Usage(format!("--server {given}: not a URL like http://127.0.0.1:7450"))
+    CliError::Usage(format!(
+        "--server {given}: not a URL like http://127.0.0.1:7450"
+    ))
 }
 
 /// Runs one command; it needs no threads.
-pub(super) fn block_on<T>(command: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+pub(super) fn block_on<T>(
+    command: impl Future<Output = Result<T, CliError>>,
+) -> Result<T, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -48,14 +48,20 @@ impl SourceArgs {
             key: key.into(),
             value: value.clone(),
         };
-        let any = self.set.iter().map(|(key, value)| setting("--set", key, value));
-        let dedicated =
-            dedicated.into_iter().filter_map(|(flag, key, value)| value.as_ref().map(|v| setting(flag, key, v)));
+        let any = self
+            .set
+            .iter()
+            .map(|(key, value)| setting("--set", key, value));
+        let dedicated = dedicated
+            .into_iter()
+            .filter_map(|(flag, key, value)| value.as_ref().map(|v| setting(flag, key, v)));
         let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
         let sources = Sources {
             file: self.config.clone(),
             directory: PathBuf::new(),
-            environment: std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value))).collect(),
+            environment: std::env::vars_os()
+                .map(|(name, value)| (lossy(name), lossy(value)))
+                .collect(),
             // The more particular flag is the stronger one.
             flags: any.chain(dedicated).collect(),
         };
@@ -64,7 +70,9 @@ impl SourceArgs {
 }
 
 fn key_and_value(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("give KEY=VALUE, such as retention=30d")?;
+    let (key, value) = text
+        .split_once('=')
+        .ok_or("give KEY=VALUE, such as retention=30d")?;
     Ok((key.trim().into(), value.trim().into()))
 }
 

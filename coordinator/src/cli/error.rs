@@ -98,7 +98,11 @@ impl CliError {
             return;
         }
         let plain = !colour || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let error = if plain { "error:" } else { "\x1b[1;31merror:\x1b[0m" };
+        let error = if plain {
+            "error:"
+        } else {
+            "\x1b[1;31merror:\x1b[0m"
+        };
         eprintln!("{error} {self}");
     }
 
@@ -110,7 +114,9 @@ impl CliError {
             Self::Unreachable { .. } => json!({
                 "code": "UNREACHABLE", "message": self.to_string(), "hint": "", "retryable": true,
             }),
-            other => json!({ "code": "FAILED", "message": other.to_string(), "hint": "", "retryable": false }),
+            other => {
+                json!({ "code": "FAILED", "message": other.to_string(), "hint": "", "retryable": false })
+            }
         }
     }
 }

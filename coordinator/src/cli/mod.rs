@@ -37,7 +37,6 @@ use output::Output;
 #[command(
     name = "earnest",
     version,
-
     long_about = "Earnest: a message leaves if and only if the sender's database transaction committed.\n\n\
                   `earnest serve` runs the coordinator. All other commands talk to a running one, by default to \
                   http://127.0.0.1:7450.",
@@ -92,7 +91,9 @@ pub fn main(environment: &Environment) -> ExitCode {
     match run(cli, environment, &mut output) {
         Ok(code) => code,
         // Whoever reads has read enough: `earnest tx list | head`.
-        Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             error.report(output.is_json(), io::stderr().is_terminal());
             ExitCode::from(error.exit_code())
@@ -102,11 +103,13 @@ pub fn main(environment: &Environment) -> ExitCode {
 
 fn run(cli: Cli, environment: &Environment, output: &mut Output) -> Result<ExitCode, CliError> {
     match cli.command {
-        Command::Serve(args) => return serve::run(args, environment, output),
+        Command::Serve(args) => return serve::run(&args, environment, output),
         Command::Config(args) => config::run(&args, output)?,
         Command::Sdk(args) => sdk::run(&args, output)?,
         Command::Tx(args) => client::block_on(transaction::run(args, environment, output))?,
-        Command::Subscription(args) => client::block_on(subscription::run(args, environment, output))?,
+        Command::Subscription(args) => {
+            client::block_on(subscription::run(args, environment, output))?;
+        }
         Command::Service(args) => client::block_on(service::run(args, environment, output))?,
     }
     Ok(ExitCode::SUCCESS)

@@ -66,12 +66,17 @@ impl Output {
 
     /// One line, or several.
     pub(super) fn line(&mut self, text: impl fmt::Display) -> Result<(), CliError> {
-        writeln!(self.to, "{text}").and_then(|()| self.to.flush()).map_err(CliError::Output)
+        writeln!(self.to, "{text}")
+            .and_then(|()| self.to.flush())
+            .map_err(CliError::Output)
     }
 
     /// Exactly this text.
     pub(super) fn text(&mut self, text: &str) -> Result<(), CliError> {
-        self.to.write_all(text.as_bytes()).and_then(|()| self.to.flush()).map_err(CliError::Output)
+        self.to
+            .write_all(text.as_bytes())
+            .and_then(|()| self.to.flush())
+            .map_err(CliError::Output)
     }
 
     /// A JSON document, indented.

@@ -8,7 +8,9 @@ use earnest_store::participant::{Migrated, migrate_sqlite};
 use super::{error::CliError, output::Output};
 
 /// The SDK's tables in SQLite, in the order of their files; each may run again.
-const SQLITE: [&str; 1] = [include_str!("../../../participant-sdk/migrations/sqlite/0001_earnest.sql")];
+const SQLITE: [&str; 1] = [include_str!(
+    "../../../participant-sdk/migrations/sqlite/0001_earnest.sql"
+)];
 
 /// Prepare a service's own database
 #[derive(Debug, Args)]
@@ -53,7 +55,9 @@ pub(super) fn run(args: &SdkArgs, output: &mut Output) -> Result<(), CliError> {
     let shown = path.display();
     match migrate_sqlite(&path, &SQLITE).map_err(failed)? {
         Migrated::Changed => output.line(format_args!("{shown} has Earnest's tables now")),
-        Migrated::Unchanged => output.line(format_args!("{shown} had Earnest's tables already; nothing was changed")),
+        Migrated::Unchanged => output.line(format_args!(
+            "{shown} had Earnest's tables already; nothing was changed"
+        )),
     }
 }
 
@@ -61,7 +65,10 @@ pub(super) fn run(args: &SdkArgs, output: &mut Output) -> Result<(), CliError> {
 fn sqlite_path(url: &str) -> Result<PathBuf, CliError> {
     let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
     let path = match scheme {
-        "sqlite" => url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")).unwrap_or_default(),
+        "sqlite" => url
+            .strip_prefix("sqlite://")
+            .or_else(|| url.strip_prefix("sqlite:"))
+            .unwrap_or_default(),
         "postgres" | "postgresql" | "mysql" | "mariadb" => {
             return Err(CliError::Usage(format!(
                 "{scheme} is not supported yet: the SDK keeps its fence and inbox in SQLite today, such as \
@@ -69,14 +76,18 @@ fn sqlite_path(url: &str) -> Result<PathBuf, CliError> {
             )));
         }
         _ if url.contains("://") => {
-            return Err(CliError::Usage(format!("`{scheme}` is not a database that is known: give sqlite:PATH")));
+            return Err(CliError::Usage(format!(
+                "`{scheme}` is not a database that is known: give sqlite:PATH"
+            )));
         }
         _ => url,
     };
     // sqlx's URLs may carry options, such as ?mode=rwc.
     let path = path.split_once('?').map_or(path, |(path, _)| path);
     if path.is_empty() || path == ":memory:" {
-        return Err(CliError::Usage("the URL names no file: give sqlite:PATH, such as sqlite:cashier.db".into()));
+        return Err(CliError::Usage(
+            "the URL names no file: give sqlite:PATH, such as sqlite:cashier.db".into(),
+        ));
     }
     Ok(Path::new(path).to_owned())
 }

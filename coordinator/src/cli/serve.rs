@@ -42,7 +42,11 @@ pub(super) struct ServeArgs {
     check: bool,
 }
 
-pub(super) fn run(args: ServeArgs, environment: &Environment, output: &mut Output) -> Result<ExitCode, CliError> {
+pub(super) fn run(
+    args: &ServeArgs,
+    environment: &Environment,
+    output: &mut Output,
+) -> Result<ExitCode, CliError> {
     let loaded = args.sources.load()?;
     warn(&loaded);
     if args.check {
@@ -60,17 +64,28 @@ pub(super) fn run(args: ServeArgs, environment: &Environment, output: &mut Outpu
     Ok(code)
 }
 
-async fn serve(loaded: Loaded, environment: Environment, output: &mut Output) -> Result<ExitCode, CliError> {
+async fn serve(
+    loaded: Loaded,
+    environment: Environment,
+    output: &mut Output,
+) -> Result<ExitCode, CliError> {
     let database = loaded.config.node.database.clone();
     let mut signals = Signals::new()?;
-    let mut node = Node::start(loaded.config.node, environment).await.map_err(|error| {
-        let holder = match &error {
-            NodeError::Bind(BindError::InUse { address, .. }) => port_holder::describe(*address),
-            _ => None,
-        };
-        CliError::Node(error, holder)
-    })?;
-    output.line(ready(&node, &database, output))?;
+    let mut node = Node::start(loaded.config.node, environment)
+        .await
+        .map_err(|error| {
+            let holder = match &error {
+                NodeError::Bind(BindError::InUse { address, .. }) => {
+                    Some(port_holder::describe(*address))
+                }
+                _ => None,
+            };
+            CliError::Node(error, holder)
+        })?;
+    if let Err(error) = output.line(ready(&node, &database, output)) {
+        // Nobody reads it; the coordinator is needed all the same.
+        tracing::warn!(%error, address = %node.local_addr(), "serving");
+    }
     let asked = tokio::select! {
         name = signals.next() => Some(name),
         () = node.port_lost() => None,
@@ -85,19 +100,30 @@ async fn serve(loaded: Loaded, environment: Environment, output: &mut Output) ->
             return Ok(ExitCode::from(130));
         }
     }
-    Ok(if asked.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if asked.is_some() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// The line that says that it runs, and what comes next.
 fn ready(node: &Node, database: &Database, output: &Output) -> String {
     let durability = node.durability();
-    let durable = if durability.durable { "durable" } else { "NOT durable" };
+    let durable = if durability.durable {
+        "durable"
+    } else {
+        "NOT durable"
+    };
     let address = node.local_addr();
     let url = format!("http://{address}");
     format!(
         "{} on {} · database {database} ({}, {durable}) · next: earnest subscription add NAME --topic TOPIC --service \
          SERVICE{}",
-        output.paint(Tone::Strong, format!("earnest {} serves gRPC and REST", env!("CARGO_PKG_VERSION"))),
+        output.paint(
+            Tone::Strong,
+            format!("earnest {} serves gRPC and REST", env!("CARGO_PKG_VERSION"))
+        ),
         output.paint(Tone::Good, &url),
         durability.settings,
         if address.port() == 7450 && address.ip().is_loopback() {
@@ -125,7 +151,9 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Self, CliError> {
-        let listen = |kind| signal(kind).map_err(|error| CliError::Failed(format!("no signal handler: {error}")));
+        let listen = |kind| {
+            signal(kind).map_err(|error| CliError::Failed(format!("no signal handler: {error}")))
+        };
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,

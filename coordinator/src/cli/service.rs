@@ -81,28 +81,47 @@ struct AddArgs {
     replace: bool,
 }
 
-pub(super) async fn run(args: ServiceArgs, environment: &Environment, output: &mut Output) -> Result<(), CliError> {
+pub(super) async fn run(
+    args: ServiceArgs,
+    environment: &Environment,
+    output: &mut Output,
+) -> Result<(), CliError> {
     output.set_json(args.server.json);
     let mut client = Client::connect(&args.server).await?;
     let namespace = args.server.namespace;
     match args.command {
         ServiceCommand::Add(add) => register(add, namespace, &mut client, output).await,
         ServiceCommand::List => list(namespace, &mut client, environment, output).await,
-        ServiceCommand::Show(of) => show(of.name, namespace, &mut client, environment, output).await,
+        ServiceCommand::Show(of) => {
+            show(of.name, namespace, &mut client, environment, output).await
+        }
         ServiceCommand::Remove(of) => remove(of.name, namespace, &mut client, output).await,
     }
 }
 
-async fn register(args: AddArgs, namespace: String, client: &mut Client, output: &mut Output) -> Result<(), CliError> {
+async fn register(
+    args: AddArgs,
+    namespace: String,
+    client: &mut Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
     let protocol = match args.protocol {
         Protocol::Grpc => v1::EndpointProtocol::Grpc,
         Protocol::Http => v1::EndpointProtocol::Http,
     };
-    let endpoint = |url| v1::Endpoint { url, protocol: protocol.into() };
+    let endpoint = |url| v1::Endpoint {
+        url,
+        protocol: protocol.into(),
+    };
     let request = v1::RegisterServiceRequest {
         namespace,
         name: args.name,
-        endpoints: args.urls.into_iter().chain(args.more).map(endpoint).collect(),
+        endpoints: args
+            .urls
+            .into_iter()
+            .chain(args.more)
+            .map(endpoint)
+            .collect(),
         replace: args.replace,
     };
     let answered = client.coordinator.register_service(request).await;
@@ -110,7 +129,11 @@ async fn register(args: AddArgs, namespace: String, client: &mut Client, output:
     if output.is_json() {
         return output.json(&json!({ "service": json::service(&of) }));
     }
-    output.line(format_args!("service {} is called at {}", of.name, endpoints(&of)))
+    output.line(format_args!(
+        "service {} is called at {}",
+        of.name,
+        endpoints(&of)
+    ))
 }
 
 async fn list(
@@ -119,7 +142,9 @@ async fn list(
     environment: &Environment,
     output: &mut Output,
 ) -> Result<(), CliError> {
-    let request = v1::ListServicesRequest { namespace: namespace.clone() };
+    let request = v1::ListServicesRequest {
+        namespace: namespace.clone(),
+    };
     let answered = client.admin.list_services(request).await;
     let found = client.answer(answered)?.services;
     if output.is_json() {
@@ -136,7 +161,11 @@ async fn list(
     let mut table = Table::new(&["NAME", "REGISTERED", "ENDPOINTS"]);
     for of in &found {
         let registered = format!("{} ago", view::ago(of.updated_at_us, now));
-        table.row([of.name.as_str().into(), registered.into(), endpoints(of).into()]);
+        table.row([
+            of.name.as_str().into(),
+            registered.into(),
+            endpoints(of).into(),
+        ]);
     }
     table.write("", output)
 }
@@ -156,16 +185,30 @@ async fn show(
     }
     output.line(format_args!("name       {}", of.name))?;
     output.line(format_args!("namespace  {}", of.namespace))?;
-    output.line(format_args!("registered {}", view::when(of.updated_at_us, environment.now())))?;
+    output.line(format_args!(
+        "registered {}",
+        view::when(of.updated_at_us, environment.now())
+    ))?;
     let mut table = Table::new(&["ENDPOINT", "PROTOCOL"]);
     for endpoint in &of.endpoints {
-        table.row([endpoint.url.as_str().into(), view::protocol(endpoint).into()]);
+        table.row([
+            endpoint.url.as_str().into(),
+            view::protocol(endpoint).into(),
+        ]);
     }
     table.write("", output)
 }
 
-async fn remove(name: String, namespace: String, client: &mut Client, output: &mut Output) -> Result<(), CliError> {
-    let request = v1::DeleteServiceRequest { namespace: namespace.clone(), name: name.clone() };
+async fn remove(
+    name: String,
+    namespace: String,
+    client: &mut Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let request = v1::DeleteServiceRequest {
+        namespace: namespace.clone(),
+        name: name.clone(),
+    };
     let answered = client.admin.delete_service(request).await;
     if !client.answer(answered)?.deleted {
         return Err(CliError::Refused(Refusal {
@@ -178,7 +221,9 @@ async fn remove(name: String, namespace: String, client: &mut Client, output: &m
     if output.is_json() {
         return output.json(&json!({ "deleted": true }));
     }
-    output.line(format_args!("service {name} is forgotten; what is owed to it waits until it is registered again"))
+    output.line(format_args!(
+        "service {name} is forgotten; what is owed to it waits until it is registered again"
+    ))
 }
 
 fn endpoints(of: &v1::Service) -> String {

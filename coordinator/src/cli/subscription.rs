@@ -74,7 +74,12 @@ struct AddArgs {
     #[arg(long, value_name = "TOPIC")]
     topic: String,
     /// Send them to this registered service
-    #[arg(long, value_name = "SERVICE", required_unless_present = "webhook_url", conflicts_with = "webhook_url")]
+    #[arg(
+        long,
+        value_name = "SERVICE",
+        required_unless_present = "webhook_url",
+        conflicts_with = "webhook_url"
+    )]
     service: Option<String>,
     /// Send each as a POST to this URL
     #[arg(long, value_name = "URL")]
@@ -113,10 +118,16 @@ pub(super) async fn run(
     match args.command {
         SubscriptionCommand::Add(add) => put(*add, namespace, &mut client, output).await,
         SubscriptionCommand::List => list(namespace, &mut client, environment, output).await,
-        SubscriptionCommand::Show(of) => show(&of.name, namespace, &mut client, environment, output).await,
+        SubscriptionCommand::Show(of) => {
+            show(&of.name, namespace, &mut client, environment, output).await
+        }
         SubscriptionCommand::Remove(of) => remove(of.name, namespace, &mut client, output).await,
-        SubscriptionCommand::Pause(of) => pause(of.name, true, namespace, &mut client, output).await,
-        SubscriptionCommand::Resume(of) => pause(of.name, false, namespace, &mut client, output).await,
+        SubscriptionCommand::Pause(of) => {
+            pause(of.name, true, namespace, &mut client, output).await
+        }
+        SubscriptionCommand::Resume(of) => {
+            pause(of.name, false, namespace, &mut client, output).await
+        }
     }
 }
 
@@ -127,7 +138,8 @@ impl AddArgs {
             (None, url) => url.clone().map(To::WebhookUrl),
         };
         let defaults = RetryPolicy::default();
-        let millis = |length: std::time::Duration| u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+        let millis =
+            |length: std::time::Duration| u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
         let own_retry = self.retry_initial_ms.is_some() || self.retry_cap_ms.is_some();
         v1::Subscription {
             name: self.name.clone(),
@@ -156,15 +168,25 @@ impl AddArgs {
             && wanted.destination == known.destination
             && wanted.ordered == known.ordered
             && (!wanted.paused || known.paused)
-            && same(self.concurrency.map(u64::from), u64::from(known.concurrency))
+            && same(
+                self.concurrency.map(u64::from),
+                u64::from(known.concurrency),
+            )
             && same(self.timeout_ms, known.timeout_ms)
             && same(self.retry_initial_ms, retry.initial_ms)
             && same(self.retry_cap_ms, retry.cap_ms)
     }
 }
 
-async fn put(args: AddArgs, namespace: String, client: &mut Client, output: &mut Output) -> Result<(), CliError> {
-    let known = find(&args.name, &namespace, client).await?.and_then(|status| status.subscription);
+async fn put(
+    args: AddArgs,
+    namespace: String,
+    client: &mut Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let known = find(&args.name, &namespace, client)
+        .await?
+        .and_then(|status| status.subscription);
     let (subscription, said) = match known {
         Some(known) if args.is_met_by(&known) => (known, "is there already; nothing was changed"),
         Some(known) if !args.replace => {
@@ -177,15 +199,25 @@ async fn put(args: AddArgs, namespace: String, client: &mut Client, output: &mut
                     view::destination(&known),
                     if known.ordered { ", ordered" } else { "" }
                 ),
-                hint: "look at it with `earnest subscription show`, and change it with --replace".into(),
+                hint: "look at it with `earnest subscription show`, and change it with --replace"
+                    .into(),
                 retryable: false,
             }));
         }
         before => {
-            let request = v1::PutSubscriptionRequest { subscription: Some(args.wanted(namespace)) };
+            let request = v1::PutSubscriptionRequest {
+                subscription: Some(args.wanted(namespace)),
+            };
             let answered = client.admin.put_subscription(request).await;
             let kept = client.answer(answered)?.subscription.unwrap_or_default();
-            (kept, if before.is_some() { "is replaced" } else { "is there now" })
+            (
+                kept,
+                if before.is_some() {
+                    "is replaced"
+                } else {
+                    "is there now"
+                },
+            )
         }
     };
     if output.is_json() {
@@ -200,14 +232,28 @@ async fn put(args: AddArgs, namespace: String, client: &mut Client, output: &mut
     ))
 }
 
-async fn all(namespace: &str, client: &mut Client) -> Result<Vec<v1::SubscriptionStatus>, CliError> {
-    let request = v1::ListSubscriptionsRequest { namespace: namespace.to_owned() };
+async fn all(
+    namespace: &str,
+    client: &mut Client,
+) -> Result<Vec<v1::SubscriptionStatus>, CliError> {
+    let request = v1::ListSubscriptionsRequest {
+        namespace: namespace.to_owned(),
+    };
     let answered = client.admin.list_subscriptions(request).await;
     Ok(client.answer(answered)?.subscriptions)
 }
 
-async fn find(name: &str, namespace: &str, client: &mut Client) -> Result<Option<v1::SubscriptionStatus>, CliError> {
-    let is_it = |status: &v1::SubscriptionStatus| status.subscription.as_ref().is_some_and(|of| of.name == name);
+async fn find(
+    name: &str,
+    namespace: &str,
+    client: &mut Client,
+) -> Result<Option<v1::SubscriptionStatus>, CliError> {
+    let is_it = |status: &v1::SubscriptionStatus| {
+        status
+            .subscription
+            .as_ref()
+            .is_some_and(|of| of.name == name)
+    };
     Ok(all(namespace, client).await?.into_iter().find(is_it))
 }
 
@@ -229,7 +275,16 @@ async fn list(
         ));
     }
     let now = environment.now();
-    let mut table = Table::new(&["NAME", "TOPIC", "DESTINATION", "STATE", "ORDERED", "PENDING", "OLDEST", "PARKED"]);
+    let mut table = Table::new(&[
+        "NAME",
+        "TOPIC",
+        "DESTINATION",
+        "STATE",
+        "ORDERED",
+        "PENDING",
+        "OLDEST",
+        "PARKED",
+    ]);
     for status in &found {
         let of = status.subscription.clone().unwrap_or_default();
         table.row([
@@ -253,7 +308,9 @@ async fn show(
     environment: &Environment,
     output: &mut Output,
 ) -> Result<(), CliError> {
-    let status = find(name, &namespace, client).await?.ok_or_else(|| unknown(name, &namespace))?;
+    let status = find(name, &namespace, client)
+        .await?
+        .ok_or_else(|| unknown(name, &namespace))?;
     if output.is_json() {
         return output.json(&json::subscription_status(&status));
     }
@@ -271,7 +328,13 @@ async fn show(
         ("destination", view::destination(&of)),
         ("state", if of.paused { "paused" } else { "active" }.into()),
         ("ordered", if of.ordered { "yes" } else { "no" }.into()),
-        ("owes", format!("{} pending{oldest}; {} parked", status.pending, status.parked)),
+        (
+            "owes",
+            format!(
+                "{} pending{oldest}; {} parked",
+                status.pending, status.parked
+            ),
+        ),
         ("concurrency", of.concurrency.to_string()),
         ("timeout", view::millis(of.timeout_ms)),
         (
@@ -292,8 +355,16 @@ async fn show(
     Ok(())
 }
 
-async fn remove(name: String, namespace: String, client: &mut Client, output: &mut Output) -> Result<(), CliError> {
-    let request = v1::DeleteSubscriptionRequest { namespace: namespace.clone(), name: name.clone() };
+async fn remove(
+    name: String,
+    namespace: String,
+    client: &mut Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let request = v1::DeleteSubscriptionRequest {
+        namespace: namespace.clone(),
+        name: name.clone(),
+    };
     let answered = client.admin.delete_subscription(request).await;
     if !client.answer(answered)?.deleted {
         return Err(unknown(&name, &namespace));
@@ -313,7 +384,11 @@ async fn pause(
     client: &mut Client,
     output: &mut Output,
 ) -> Result<(), CliError> {
-    let request = v1::PauseSubscriptionRequest { namespace, name, paused };
+    let request = v1::PauseSubscriptionRequest {
+        namespace,
+        name,
+        paused,
+    };
     let answered = client.admin.pause_subscription(request).await;
     let of = client.answer(answered)?.subscription.unwrap_or_default();
     if output.is_json() {
@@ -325,15 +400,26 @@ async fn pause(
             of.name
         ));
     }
-    output.line(format_args!("subscription {} is active: what waited is delivered now", of.name))
+    output.line(format_args!(
+        "subscription {} is active: what waited is delivered now",
+        of.name
+    ))
 }
 
 fn state(of: &v1::Subscription) -> Cell {
-    if of.paused { Cell::toned("paused", Tone::Waiting) } else { Cell::toned("active", Tone::Good) }
+    if of.paused {
+        Cell::toned("paused", Tone::Waiting)
+    } else {
+        Cell::toned("active", Tone::Good)
+    }
 }
 
 fn parked(count: u64) -> Cell {
-    if count == 0 { "0".into() } else { Cell::toned(count.to_string(), Tone::Bad) }
+    if count == 0 {
+        "0".into()
+    } else {
+        Cell::toned(count.to_string(), Tone::Bad)
+    }
 }
 
 fn unknown(name: &str, namespace: &str) -> CliError {

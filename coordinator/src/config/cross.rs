@@ -22,7 +22,11 @@ pub(super) fn check(reading: &mut Reading) {
             "delivery.retry_cap_ms",
             retry.initial <= retry.cap,
         ),
-        ("poll_ms", "lease_ms", config.node.driver.poll <= config.node.driver.lease),
+        (
+            "poll_ms",
+            "lease_ms",
+            config.node.driver.poll <= config.node.driver.lease,
+        ),
         (
             "board.per_target",
             "board.total",
@@ -39,8 +43,15 @@ pub(super) fn check(reading: &mut Reading) {
         let origin = |name| reading.origins.get(name).map(String::as_str);
         mistakes.push(Mistake {
             key: small.into(),
-            origin: origin(small).or_else(|| origin(large)).unwrap_or("default").into(),
-            problem: format!("{} is more than {large}, which is {}", shown(small), shown(large)),
+            origin: origin(small)
+                .or_else(|| origin(large))
+                .unwrap_or("default")
+                .into(),
+            problem: format!(
+                "{} is more than {large}, which is {}",
+                shown(small),
+                shown(large)
+            ),
             example: format!("{small} = {}", shown(large)),
         });
     }

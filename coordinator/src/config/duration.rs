@@ -1,6 +1,6 @@
 //! Lengths of time as people write them: `250ms`, `90s`, `7d`, `1h30m`.
 
-use std::time::Duration;
+use std::{fmt::Write, time::Duration};
 
 /// Milliseconds of each unit, the largest first.
 const UNITS: [(&str, u64); 5] = [
@@ -13,7 +13,11 @@ const UNITS: [(&str, u64); 5] = [
 
 /// Reads `7d`, `1h30m`, `250ms`; the error says what is wrong, and reads on after a key's name.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a length of time: give a number and d, h, m, s or ms, such as 7d or 1h30m");
+    let wrong = || {
+        format!(
+            "`{text}` is not a length of time: give a number and d, h, m, s or ms, such as 7d or 1h30m"
+        )
+    };
     let mut rest = text.trim();
     if rest.is_empty() {
         return Err(wrong());
@@ -22,9 +26,16 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     while !rest.is_empty() {
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (number, behind) = rest.split_at(digits);
-        let letters = behind.len() - behind.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
+        let letters = behind.len()
+            - behind
+                .trim_start_matches(|c: char| c.is_ascii_alphabetic())
+                .len();
         let (unit, behind) = behind.split_at(letters);
-        let of_unit = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?.1;
+        let of_unit = UNITS
+            .iter()
+            .find(|(name, _)| *name == unit)
+            .ok_or_else(wrong)?
+            .1;
         let number: u64 = number.parse().map_err(|_| wrong())?;
         millis = number
             .checked_mul(of_unit)
@@ -45,7 +56,7 @@ pub fn show_duration(length: Duration) -> String {
     for (unit, of_unit) in UNITS {
         let count = millis / of_unit;
         if count > 0 {
-            text.push_str(&format!("{count}{unit}"));
+            let _ = write!(text, "{count}{unit}");
             millis %= of_unit;
         }
     }
@@ -68,7 +79,16 @@ mod tests {
 
     #[test]
     fn refuses_the_rest() {
-        for text in ["", "7", "d", "7 days", "-1s", "1.5h", "99999999999999999999d", "9999999999999999d"] {
+        for text in [
+            "",
+            "7",
+            "d",
+            "7 days",
+            "-1s",
+            "1.5h",
+            "99999999999999999999d",
+            "9999999999999999d",
+        ] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

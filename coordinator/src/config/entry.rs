@@ -54,13 +54,20 @@ impl<'a, 'i> Entry<'a, 'i> {
 
     /// Where the key stands; where the table begins, when it isn't there.
     pub(super) fn place_of(&self, key: &str) -> String {
-        let span = self.table.get_key_value(key).map_or_else(|| self.span.clone(), |(key, _)| key.span());
+        let span = self
+            .table
+            .get_key_value(key)
+            .map_or_else(|| self.span.clone(), |(key, _)| key.span());
         self.source.place(span)
     }
 
     /// Notes a mistake of the key; an empty key means the table itself.
     pub(super) fn mistake(&self, key: &str, problem: &str, reading: &mut Reading) {
-        let path = if key.is_empty() { self.path.clone() } else { format!("{}.{key}", self.path) };
+        let path = if key.is_empty() {
+            self.path.clone()
+        } else {
+            format!("{}.{key}", self.path)
+        };
         reading.mistake(&path, self.place_of(key), problem.to_owned(), self.example);
     }
 
@@ -104,9 +111,17 @@ impl<'a, 'i> Entry<'a, 'i> {
     }
 
     /// A whole number that may be there.
-    pub(super) fn number(&mut self, key: &'static str, least: u64, most: u64, reading: &mut Reading) -> Option<u64> {
+    pub(super) fn number(
+        &mut self,
+        key: &'static str,
+        least: u64,
+        most: u64,
+        reading: &mut Reading,
+    ) -> Option<u64> {
         let value = self.take(key)?;
-        let text = matches!(value, DeValue::Integer(_)).then(|| plain(value)).flatten();
+        let text = matches!(value, DeValue::Integer(_))
+            .then(|| plain(value))
+            .flatten();
         let checked = match text.and_then(|text| text.parse::<u64>().ok()) {
             Some(number) if (least..=most).contains(&number) => Ok(number),
             _ => Err(format!("is not a whole number from {least} to {most}")),
@@ -115,7 +130,12 @@ impl<'a, 'i> Entry<'a, 'i> {
     }
 
     /// A table that may be there.
-    pub(super) fn table(&mut self, key: &'static str, example: &'static str, reading: &mut Reading) -> Option<Self> {
+    pub(super) fn table(
+        &mut self,
+        key: &'static str,
+        example: &'static str,
+        reading: &mut Reading,
+    ) -> Option<Self> {
         self.asked.insert(key);
         let path = format!("{}.{key}", self.path);
         Self::of(path, self.table.get(key)?, self.source, example, reading)
@@ -128,20 +148,34 @@ impl<'a, 'i> Entry<'a, 'i> {
             Some(DeValue::Array(items)) => Ok(items),
             Some(other) => Err(format!("is {}, but must be a list", kind(other))),
         };
-        let Some(items) = self.noted(key, checked, reading) else { return Vec::new() };
-        let each = |(n, item)| Self::of(format!("{}.{key}[{n}]", self.path), item, self.source, self.example, reading);
+        let Some(items) = self.noted(key, checked, reading) else {
+            return Vec::new();
+        };
+        let each = |(n, item)| {
+            Self::of(
+                format!("{}.{key}[{n}]", self.path),
+                item,
+                self.source,
+                self.example,
+                reading,
+            )
+        };
         items.iter().enumerate().filter_map(each).collect()
     }
 
     /// Notes the keys that nobody asked for.
     pub(super) fn finish(self, reading: &mut Reading) {
-        for key in self.table.keys().filter(|key| !self.asked.contains(key.get_ref().as_ref())) {
-            let problem = match suggest::nearest(key.get_ref(), self.asked.iter().copied()) {
-                Some(near) => format!("is not a key; did you mean `{near}`?"),
-                None => {
-                    let known: Vec<_> = self.asked.iter().copied().collect();
-                    format!("is not a key; there are {}", known.join(", "))
-                }
+        for key in self
+            .table
+            .keys()
+            .filter(|key| !self.asked.contains(key.get_ref().as_ref()))
+        {
+            let known = || self.asked.iter().copied();
+            let problem = if let Some(near) = suggest::nearest(key.get_ref(), known()) {
+                format!("is not a key; did you mean `{near}`?")
+            } else {
+                let known: Vec<_> = known().collect();
+                format!("is not a key; there are {}", known.join(", "))
             };
             let path = format!("{}.{}", self.path, key.get_ref());
             reading.mistake(&path, self.source.place(key.span()), problem, self.example);

@@ -42,7 +42,9 @@ fn is_for_others(name: &str, value: &str) -> bool {
 fn unknown(name: &str, reading: &mut Reading) {
     let variables: Vec<String> = keys::KEYS.iter().map(Key::variable).collect();
     let near = match name {
-        "EARNEST_PORT" | "EARNEST_HOST" | "EARNEST_ADDR" | "EARNEST_ADDRESS" => Some("EARNEST_LISTEN"),
+        "EARNEST_PORT" | "EARNEST_HOST" | "EARNEST_ADDR" | "EARNEST_ADDRESS" => {
+            Some("EARNEST_LISTEN")
+        }
         "EARNEST_DB" | "EARNEST_DATABASE_URL" => Some("EARNEST_DATABASE"),
         name => suggest::nearest(name, variables.iter().map(String::as_str)),
     };
@@ -50,7 +52,10 @@ fn unknown(name: &str, reading: &mut Reading) {
         Some(near) => {
             let example = keys::KEYS.iter().find(|key| key.variable() == near);
             let example = example.map_or("", |key| key.example).trim_matches('"');
-            (format!("is not a setting; did you mean `{near}`?"), format!("{near}={example}"))
+            (
+                format!("is not a setting; did you mean `{near}`?"),
+                format!("{near}={example}"),
+            )
         }
         None => (
             "is not a setting; the names are the keys' in capitals, with EARNEST_ in front".into(),

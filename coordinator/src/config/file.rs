@@ -4,7 +4,10 @@ use std::{collections::HashSet, path::Path};
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Mistake, Reading, keys, registry, value::{self, Source}};
+use super::{
+    Mistake, Reading, keys, registry,
+    value::{self, Source},
+};
 
 /// The largest file that is read.
 const MAX_BYTES: usize = 4 << 20;
@@ -74,6 +77,10 @@ fn walk(prefix: &str, table: &DeTable<'_>, source: &Source<'_>, reading: &mut Re
 
 /// Whether any key stands in the table of that name.
 fn is_table(name: &str) -> bool {
-    let inside = |key: &super::Key| key.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+    let inside = |key: &super::Key| {
+        key.name
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with('.'))
+    };
     keys::KEYS.iter().any(inside)
 }

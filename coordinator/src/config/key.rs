@@ -1,6 +1,6 @@
 //! One key: its name, what it is for, how it is read and shown.
 
-use std::time::Duration;
+use std::{fmt::Write, time::Duration};
 
 use super::{Config, parse_duration, show_duration};
 
@@ -26,7 +26,10 @@ pub(super) enum Kind {
     /// A length of time, with its unit.
     Length(fn(&mut Config) -> &mut Duration, Duration, Duration),
     /// A text of its own form: read and shown.
-    Text(fn(&mut Config, &str) -> Result<(), String>, fn(&Config) -> String),
+    Text(
+        fn(&mut Config, &str) -> Result<(), String>,
+        fn(&Config) -> String,
+    ),
 }
 
 impl Key {
@@ -34,14 +37,16 @@ impl Key {
     pub fn set(&self, config: &mut Config, text: &str) -> Result<(), String> {
         match &self.kind {
             Kind::Count(at, least, most) => {
-                *at(config) = usize::try_from(number(text, *least, *most)?).map_err(|e| e.to_string())?;
+                *at(config) =
+                    usize::try_from(number(text, *least, *most)?).map_err(|e| e.to_string())?;
             }
             Kind::Number(at, least, most) => {
-                *at(config) = u32::try_from(number(text, *least, *most)?).map_err(|e| e.to_string())?;
+                *at(config) =
+                    u32::try_from(number(text, *least, *most)?).map_err(|e| e.to_string())?;
             }
             Kind::Millis(at, least, most) => {
-                let millis = number(text, *least, *most)
-                    .map_err(|problem| with_unit(text, problem))?;
+                let millis =
+                    number(text, *least, *most).map_err(|problem| with_unit(text, problem))?;
                 *at(config) = Duration::from_millis(millis);
             }
             Kind::Length(at, least, most) => {
@@ -72,7 +77,9 @@ impl Key {
     /// What may be given, for people.
     pub fn range(&self) -> String {
         match &self.kind {
-            Kind::Count(_, least, most) | Kind::Number(_, least, most) | Kind::Millis(_, least, most) => {
+            Kind::Count(_, least, most)
+            | Kind::Number(_, least, most)
+            | Kind::Millis(_, least, most) => {
                 format!("{least} to {most}")
             }
             Kind::Length(_, least, most) => {
@@ -88,7 +95,9 @@ fn number(text: &str, least: u64, most: u64) -> Result<u64, String> {
     let digits: String = text.trim().chars().filter(|c| *c != '_').collect();
     let number = match digits.parse::<i128>() {
         Ok(number) => number,
-        Err(_) if text.trim().is_empty() => return Err("is empty: give a whole number, or leave it out".into()),
+        Err(_) if text.trim().is_empty() => {
+            return Err("is empty: give a whole number, or leave it out".into());
+        }
         Err(_) => {
             let shown: String = text.chars().take(40).collect();
             return Err(format!("`{shown}` is not a whole number"));
@@ -103,7 +112,10 @@ fn number(text: &str, least: u64, most: u64) -> Result<u64, String> {
 /// `10s` where milliseconds are asked for is a likely slip.
 fn with_unit(text: &str, problem: String) -> String {
     match parse_duration(text) {
-        Ok(length) => format!("`{text}` has a unit; this key is in milliseconds: give {}", length.as_millis()),
+        Ok(length) => format!(
+            "`{text}` has a unit; this key is in milliseconds: give {}",
+            length.as_millis()
+        ),
         Err(_) => problem,
     }
 }
@@ -115,7 +127,9 @@ pub(super) fn quoted(text: &str) -> String {
         match c {
             '"' => quoted.push_str("\\\""),
             '\\' => quoted.push_str("\\\\"),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c if c.is_control() => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
+            }
             c => quoted.push(c),
         }
     }

@@ -53,7 +53,11 @@ pub static KEYS: &[Key] = &[
         doc: "How many `in progress` answers are taken before a transaction is parked, where Prepare doesn't say. \
               Silence is never counted.",
         example: "15",
-        kind: Kind::Number(|c| &mut c.node.service.defaults.check_back_budget, 1, 1_000_000),
+        kind: Kind::Number(
+            |c| &mut c.node.service.defaults.check_back_budget,
+            1,
+            1_000_000,
+        ),
     },
     Key {
         name: "check_back_timeout_ms",
@@ -97,8 +101,9 @@ pub static KEYS: &[Key] = &[
     },
     Key {
         name: "drain_ms",
-        doc: "How long a stopping node waits for calls that are under way. Keep it below the time after which \
-              whatever stops it (docker, Kubernetes, systemd) kills it.",
+        doc: "How long a stopping node waits for calls that are under way: first for those of its callers, then for \
+              its own. Keep twice that below the time after which whatever stops it (docker, Kubernetes, systemd) \
+              kills it.",
         example: "10000",
         kind: Kind::Millis(|c| &mut c.node.driver.drain, 0, 600_000),
     },
@@ -144,7 +149,11 @@ pub static KEYS: &[Key] = &[
         name: "delivery.retry_multiplier_milli",
         doc: "How each further wait grows, in thousandths: 2000 doubles it.",
         example: "2000",
-        kind: Kind::Number(|c| &mut c.node.service.retry.multiplier_milli, 1_000, 100_000),
+        kind: Kind::Number(
+            |c| &mut c.node.service.retry.multiplier_milli,
+            1_000,
+            100_000,
+        ),
     },
     Key {
         name: "delivery.retry_cap_ms",
@@ -169,7 +178,11 @@ pub static KEYS: &[Key] = &[
         name: "limits.transaction_bytes",
         doc: "Bytes of all payloads of one transaction together.",
         example: "3145728",
-        kind: Kind::Count(|c| &mut c.node.service.limits.transaction_bytes, 1, 256 * MIB),
+        kind: Kind::Count(
+            |c| &mut c.node.service.limits.transaction_bytes,
+            1,
+            256 * MIB,
+        ),
     },
     Key {
         name: "limits.headers",
@@ -238,7 +251,9 @@ fn set_listen(config: &mut Config, text: &str) -> Result<(), String> {
         Ok(address) => address,
         Err(_) if text.contains("://") => return Err(wrong("is a URL: give only host:port")),
         Err(_) if text.starts_with(':') => {
-            return Err(wrong("names no address: give 127.0.0.1 in front for this machine only"));
+            return Err(wrong(
+                "names no address: give 127.0.0.1 in front for this machine only",
+            ));
         }
         Err(_) if !text.contains(':') => return Err(wrong("names no port: give host:port")),
         Err(_) => return Err(wrong("is not an IP address and port")),
@@ -263,9 +278,13 @@ fn set_log_level(config: &mut Config, text: &str) -> Result<(), String> {
     tracing_subscriber::EnvFilter::try_new(text)
         .map_err(|error| format!("`{text}` is not a level or directive: {error}"))?;
     // A bare word that is no level would be taken for a crate's name.
-    let bare = |word: &str| !word.contains('=') && word.parse::<tracing::Level>().is_err() && word != "off";
+    let bare = |word: &str| {
+        !word.contains('=') && word.parse::<tracing::Level>().is_err() && word != "off"
+    };
     if let Some(word) = text.split(',').map(str::trim).find(|word| bare(word)) {
-        return Err(format!("`{word}` is not a level: give error, warn, info, debug or trace"));
+        return Err(format!(
+            "`{word}` is not a level: give error, warn, info, debug or trace"
+        ));
     }
     text.clone_into(&mut config.log.level);
     Ok(())

@@ -36,7 +36,10 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.mistakes.len() {
             1 => f.write_str("1 mistake in the configuration; nothing was started:")?,
-            count => write!(f, "{count} mistakes in the configuration; nothing was started:")?,
+            count => write!(
+                f,
+                "{count} mistakes in the configuration; nothing was started:"
+            )?,
         }
         for (n, mistake) in self.mistakes.iter().enumerate() {
             write!(f, "\n  {}. {mistake}", n + 1)?;

@@ -209,7 +209,8 @@ impl Reading {
         let (problem, example) = match suggest::nearest(name, known) {
             Some(near) => (
                 format!("is not a key; did you mean `{near}`?"),
-                keys::find(near).map_or_else(|| near.into(), |k| format!("{} = {}", k.name, k.example)),
+                keys::find(near)
+                    .map_or_else(|| near.into(), |k| format!("{} = {}", k.name, k.example)),
             ),
             None => (
                 "is not a key".into(),
@@ -240,9 +241,15 @@ impl Reading {
                 file::read(&path, &text, self);
                 Some(path)
             }
-            Err(error) if asked_by.is_none() && error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) if asked_by.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+                None
+            }
             Err(error) => {
-                self.unreadable(&path, asked_by.unwrap_or("found in the working directory"), &error);
+                self.unreadable(
+                    &path,
+                    asked_by.unwrap_or("found in the working directory"),
+                    &error,
+                );
                 None
             }
         }

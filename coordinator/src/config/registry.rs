@@ -12,13 +12,15 @@ use super::{
     value::{Source, kind},
 };
 use crate::service::{
-    MAX_CONCURRENCY, MAX_ENDPOINTS, ServiceError, ServiceInput, SubscriptionInput, check_retry, check_url,
+    MAX_CONCURRENCY, MAX_ENDPOINTS, ServiceError, ServiceInput, SubscriptionInput, check_retry,
+    check_url,
 };
 
 /// What they are called in the file.
 pub(super) const NAMES: [&str; 2] = ["subscription", "service"];
 
-const SUBSCRIPTION: &str = "[[subscription]] with name = \"ledger\", topic = \"payments\", service = \"ledger\"";
+const SUBSCRIPTION: &str =
+    "[[subscription]] with name = \"ledger\", topic = \"payments\", service = \"ledger\"";
 const SERVICE: &str = "[[service]] with name = \"ledger\", \
                        endpoints = [{ url = \"http://127.0.0.1:8080\", protocol = \"grpc\" }]";
 
@@ -32,14 +34,19 @@ pub(super) fn read(table: &DeTable<'_>, source: &Source<'_>, reading: &mut Readi
             _ => continue,
         };
         let DeValue::Array(items) = value.get_ref() else {
-            let problem = format!("is {}, but must be a list: write [[{list}]]", kind(value.get_ref()));
+            let problem = format!(
+                "is {}, but must be a list: write [[{list}]]",
+                kind(value.get_ref())
+            );
             reading.mistake(list, source.place(key.span()), problem, example);
             continue;
         };
         let mut seen = HashSet::new();
         for (n, item) in items.iter().enumerate() {
             let path = format!("{list}[{n}]");
-            let Some(entry) = Entry::of(path, item, source, example, reading) else { continue };
+            let Some(entry) = Entry::of(path, item, source, example, reading) else {
+                continue;
+            };
             let name = if list == "subscription" {
                 subscription(entry, reading)
             } else {
@@ -48,7 +55,10 @@ pub(super) fn read(table: &DeTable<'_>, source: &Source<'_>, reading: &mut Readi
             if let Some((scoped, place)) = name
                 && !seen.insert(scoped.clone())
             {
-                let problem = format!("there is another {list} `{}` in namespace `{}`", scoped.1, scoped.0);
+                let problem = format!(
+                    "there is another {list} `{}` in namespace `{}`",
+                    scoped.1, scoped.0
+                );
                 reading.mistake(&format!("{list}[{n}].name"), place, problem, example);
             }
         }
@@ -61,21 +71,33 @@ type Named = ((String, String), String);
 fn subscription(mut entry: Entry<'_, '_>, reading: &mut Reading) -> Option<Named> {
     let name = entry.required("name", reading, checked::<Name>)?;
     let namespace = entry.optional("namespace", reading, checked::<Name>);
-    let topic = entry.required("topic", reading, checked::<Topic>).unwrap_or_default();
+    let topic = entry
+        .required("topic", reading, checked::<Topic>)
+        .unwrap_or_default();
     let service = entry.optional("service", reading, checked::<Name>);
     let webhook = entry.optional("webhook_url", reading, |url| {
-        check_url("url", url).map_err(|e| without_field(&e)).map(|()| url.to_owned())
+        check_url("url", url)
+            .map_err(|e| without_field(&e))
+            .map(|()| url.to_owned())
     });
     let destination = match (service, webhook) {
         (Some(service), None) => service.parse().ok().map(Destination::Service),
         (None, Some(url)) => Some(Destination::WebhookUrl(url)),
         (None, None) if entry.has("service") || entry.has("webhook_url") => None,
         (None, None) => {
-            entry.mistake("", "names no destination: give service or webhook_url", reading);
+            entry.mistake(
+                "",
+                "names no destination: give service or webhook_url",
+                reading,
+            );
             None
         }
         (Some(_), Some(_)) => {
-            entry.mistake("", "names two destinations: give either service or webhook_url", reading);
+            entry.mistake(
+                "",
+                "names two destinations: give either service or webhook_url",
+                reading,
+            );
             None
         }
     };
@@ -91,7 +113,9 @@ fn subscription(mut entry: Entry<'_, '_>, reading: &mut Reading) -> Option<Named
             .number("concurrency", 1, u64::from(MAX_CONCURRENCY), reading)
             .and_then(|n| u32::try_from(n).ok())
             .unwrap_or(0),
-        timeout: Duration::from_millis(entry.number("timeout_ms", 1, 600_000, reading).unwrap_or(0)),
+        timeout: Duration::from_millis(
+            entry.number("timeout_ms", 1, 600_000, reading).unwrap_or(0),
+        ),
         retry: retry(&mut entry, reading),
     };
     let place = entry.place_of("name");
@@ -101,16 +125,24 @@ fn subscription(mut entry: Entry<'_, '_>, reading: &mut Reading) -> Option<Named
 }
 
 fn retry(entry: &mut Entry<'_, '_>, reading: &mut Reading) -> Option<RetryPolicy> {
-    let mut inner = entry.table("retry", "retry = { initial_ms = 200, multiplier_milli = 2000, cap_ms = 60000 }", reading)?;
+    let mut inner = entry.table(
+        "retry",
+        "retry = { initial_ms = 200, multiplier_milli = 2000, cap_ms = 60000 }",
+        reading,
+    )?;
     let defaults = RetryPolicy::default();
     let day = 86_400_000;
     let policy = RetryPolicy {
-        initial: inner.number("initial_ms", 1, day, reading).map_or(defaults.initial, Duration::from_millis),
+        initial: inner
+            .number("initial_ms", 1, day, reading)
+            .map_or(defaults.initial, Duration::from_millis),
         multiplier_milli: inner
             .number("multiplier_milli", 1_000, 100_000, reading)
             .and_then(|n| u32::try_from(n).ok())
             .unwrap_or(defaults.multiplier_milli),
-        cap: inner.number("cap_ms", 1, day, reading).map_or(defaults.cap, Duration::from_millis),
+        cap: inner
+            .number("cap_ms", 1, day, reading)
+            .map_or(defaults.cap, Duration::from_millis),
     };
     if let Err(error) = check_retry(&policy) {
         inner.mistake("", &without_field(&error), reading);
@@ -125,7 +157,9 @@ fn service(mut entry: Entry<'_, '_>, reading: &mut Reading) -> Option<Named> {
     let mut endpoints = Vec::new();
     for mut endpoint in entry.tables("endpoints", reading) {
         let url = endpoint.required("url", reading, |url| {
-            check_url("url", url).map_err(|e| without_field(&e)).map(|()| url.to_owned())
+            check_url("url", url)
+                .map_err(|e| without_field(&e))
+                .map(|()| url.to_owned())
         });
         let protocol = endpoint.required("protocol", reading, |text| match text {
             "grpc" => Ok(EndpointProtocol::Grpc),
@@ -138,7 +172,10 @@ fn service(mut entry: Entry<'_, '_>, reading: &mut Reading) -> Option<Named> {
         }
     }
     if endpoints.len() > MAX_ENDPOINTS {
-        let problem = format!("has {} endpoints; at most {MAX_ENDPOINTS} are kept", endpoints.len());
+        let problem = format!(
+            "has {} endpoints; at most {MAX_ENDPOINTS} are kept",
+            endpoints.len()
+        );
         entry.mistake("endpoints", &problem, reading);
     }
     let place = entry.place_of("name");
@@ -153,10 +190,16 @@ fn service(mut entry: Entry<'_, '_>, reading: &mut Reading) -> Option<Named> {
 }
 
 fn checked<T: std::str::FromStr<Err = NameError>>(text: &str) -> Result<String, String> {
-    text.parse::<T>().map(|_| text.to_owned()).map_err(|e| e.to_string())
+    text.parse::<T>()
+        .map(|_| text.to_owned())
+        .map_err(|e| e.to_string())
 }
 
 /// What an error of the use cases says, without the field that it begins with.
 fn without_field(error: &ServiceError) -> String {
-    error.message.split_once(": ").map_or(error.message.as_str(), |(_, problem)| problem).to_owned()
+    error
+        .message
+        .split_once(": ")
+        .map_or(error.message.as_str(), |(_, problem)| problem)
+        .to_owned()
 }

@@ -57,10 +57,16 @@ const SAMPLE_ENTRIES: &str = r#"
 /// What holds, with where it came from; reads back as the same configuration.
 pub fn effective(loaded: &Loaded) -> String {
     let mut text = String::new();
-    let file = loaded.file.as_ref().map_or_else(|| "none".into(), |file| file.display().to_string());
+    let file = loaded
+        .file
+        .as_ref()
+        .map_or_else(|| "none".into(), |file| file.display().to_string());
     let _ = writeln!(text, "# Configuration file: {file}");
     tables(&mut text, |text, key| {
-        let origin = loaded.origins.get(key.name).map_or("default", String::as_str);
+        let origin = loaded
+            .origins
+            .get(key.name)
+            .map_or("default", String::as_str);
         let line = format!("{} = {}", last(key), key.show(&loaded.config));
         let _ = writeln!(text, "{line:<44} # {origin}");
     });
@@ -114,7 +120,12 @@ fn show_subscription(text: &mut String, of: &SubscriptionInput) {
     text.push_str("\n[[subscription]]\n");
     let _ = writeln!(text, "name = {}", quoted(&of.name));
     show_namespace(text, &of.namespace);
-    let _ = writeln!(text, "topic = {}\n{key} = {}", quoted(&of.topic), quoted(to));
+    let _ = writeln!(
+        text,
+        "topic = {}\n{key} = {}",
+        quoted(&of.topic),
+        quoted(to)
+    );
     let _ = writeln!(text, "ordered = {}\npaused = {}", of.ordered, of.paused);
     if of.concurrency > 0 {
         let _ = writeln!(text, "concurrency = {}", of.concurrency);
@@ -143,7 +154,11 @@ fn show_service(text: &mut String, of: &ServiceInput) {
             EndpointProtocol::Grpc => "grpc",
             EndpointProtocol::Http => "http",
         };
-        let _ = writeln!(text, "    {{ url = {}, protocol = \"{protocol}\" }},", quoted(&endpoint.url));
+        let _ = writeln!(
+            text,
+            "    {{ url = {}, protocol = \"{protocol}\" }},",
+            quoted(&endpoint.url)
+        );
     }
     text.push_str("]\n");
 }

@@ -45,7 +45,12 @@ mod tests {
 
     #[test]
     fn finds_what_was_meant() {
-        let known = ["listen", "limits.messages", "lease_ms", "journal.batch_bytes"];
+        let known = [
+            "listen",
+            "limits.messages",
+            "lease_ms",
+            "journal.batch_bytes",
+        ];
         let meant = |typed| nearest(typed, known.into_iter());
         assert_eq!(meant("lsiten"), Some("listen"));
         assert_eq!(meant("lease"), Some("lease_ms"));

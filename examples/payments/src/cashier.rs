@@ -11,13 +11,8 @@ use axum::{
     routing::post,
 };
 use clap::Parser;
-use earnest::{
-    Error, TransactionId,
-    sqlite::Earnest,
-    sqlx::{self},
-};
+use earnest::{Error, sqlite::Earnest, sqlx};
 use payments::{Args, PAYMENT_MADE, Payment, Service};
-use serde::Deserialize;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS account (
@@ -34,7 +29,7 @@ const SCHEMA: &str = "
         transaction_id TEXT    NOT NULL
     ) STRICT;";
 
-/// Takes payments: POST /accounts {name, cents}, POST /payments {id, payer, payee, cents}.
+/// Takes payments: POST /payments {"id": …, "payer": …, "payee": …, "cents": …}.
 #[derive(Parser)]
 struct Flags {
     #[command(flatten)]
@@ -42,12 +37,29 @@ struct Flags {
     /// How long after a payment was prepared the coordinator asks what became of it, when nobody told it.
     #[arg(long, default_value_t = 10_000)]
     check_after_ms: u64,
+    /// An account to open where it is missing, and the cents in it; may be repeated.
+    #[arg(long, value_name = "NAME=CENTS", value_parser = account)]
+    account: Vec<(String, i64)>,
+}
+
+fn account(text: &str) -> Result<(String, i64), String> {
+    let parsed = text
+        .split_once('=')
+        .and_then(|(name, cents)| Some((name.to_owned(), cents.parse().ok()?)));
+    parsed.ok_or_else(|| "write it as name=cents, such as ada=5000".to_owned())
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     let service = Service::open(&flags.common, SCHEMA).await?;
+    for (name, cents) in flags.account {
+        sqlx::query("INSERT INTO account VALUES ($1, $2, $2) ON CONFLICT DO NOTHING")
+            .bind(name)
+            .bind(cents)
+            .execute(&service.pool)
+            .await?;
+    }
     let earnest = Earnest::service("cashier")
         .pool(service.pool.clone())
         .advertise(&service.url)
@@ -56,7 +68,6 @@ async fn main() -> anyhow::Result<()> {
         .connect(&flags.common.coordinator)
         .await?;
     let app = Router::new()
-        .route("/accounts", post(open_account))
         .route("/payments", post(pay))
         .with_state(earnest.clone())
         .merge(earnest.router());
@@ -66,7 +77,7 @@ async fn main() -> anyhow::Result<()> {
 async fn pay(
     State(earnest): State<Earnest>,
     Json(payment): Json<Payment>,
-) -> Result<Paid, Refused> {
+) -> Result<(StatusCode, String), Refused> {
     if payment.cents <= 0 {
         return Err(Refused::NothingToPay);
     }
@@ -76,7 +87,7 @@ async fn pay(
         .fetch_optional(&mut *tx)
         .await?;
     if let Some(transaction) = before {
-        return Ok(Paid::Before(transaction));
+        return Ok((StatusCode::OK, transaction)); // asked before: not paid again
     }
     let debited =
         sqlx::query("UPDATE account SET balance = balance - $1 WHERE name = $2 AND balance >= $1")
@@ -102,43 +113,8 @@ async fn pay(
         .await?;
     tx.business_key(&payment.id)?;
     tx.send(PAYMENT_MADE, &payment.payer, &payment)?;
-    Ok(Paid::Now(tx.commit().await?))
-}
-
-#[derive(Deserialize)]
-struct Account {
-    name: String,
-    cents: i64,
-}
-
-async fn open_account(
-    State(earnest): State<Earnest>,
-    Json(account): Json<Account>,
-) -> Result<(), Refused> {
-    let mut tx = earnest.begin().await?;
-    sqlx::query("INSERT INTO account VALUES ($1, $2, $2) ON CONFLICT DO NOTHING")
-        .bind(&account.name)
-        .bind(account.cents)
-        .execute(&mut *tx)
-        .await?;
-    tx.commit().await?; // sends nothing, so the coordinator is not asked
-    Ok(())
-}
-
-enum Paid {
-    Now(TransactionId),
-    Before(String),
-}
-
-impl IntoResponse for Paid {
-    fn into_response(self) -> Response {
-        match self {
-            Self::Now(transaction) => {
-                (StatusCode::CREATED, transaction.to_string()).into_response()
-            }
-            Self::Before(transaction) => (StatusCode::OK, transaction).into_response(),
-        }
-    }
+    let transaction = tx.commit().await?;
+    Ok((StatusCode::CREATED, transaction.to_string()))
 }
 
 enum Refused {

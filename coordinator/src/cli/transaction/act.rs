@@ -4,14 +4,7 @@ use clap::Args;
 use earnest_proto::v1;
 use serde_json::json;
 
-use super::super::{
-    actor,
-    client::Client,
-    error::CliError,
-    json,
-    output::Output,
-    view,
-};
+use super::super::{actor, client::Client, error::CliError, json, output::Output, view};
 
 /// Who acts.
 #[derive(Debug, Args)]
@@ -53,7 +46,12 @@ pub(super) struct ParkArgs {
     /// The transaction's id
     id: String,
     /// Why, for whoever finds it parked
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     reason: String,
     #[command(flatten)]
     actor: ActorArgs,
@@ -109,17 +107,28 @@ pub(super) struct DecideArgs {
     actor: ActorArgs,
 }
 
-pub(super) async fn retry(args: RetryArgs, client: &mut Client, output: &mut Output) -> Result<(), CliError> {
-    let request = v1::RetryTransactionRequest { id: args.id, actor: args.actor.name() };
+pub(super) async fn retry(
+    args: RetryArgs,
+    client: &mut Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let request = v1::RetryTransactionRequest {
+        id: args.id,
+        actor: args.actor.name(),
+    };
     let answered = client.admin.retry_transaction(request).await;
     let answer = client.answer(answered)?;
     let of = answer.transaction.unwrap_or_default();
     if output.is_json() {
-        return output.json(&json!({ "transaction": json::transaction(&of), "made_due": answer.made_due }));
+        return output
+            .json(&json!({ "transaction": json::transaction(&of), "made_due": answer.made_due }));
     }
     let (phase, _) = view::phase(&of);
     match answer.made_due {
-        0 => output.line(format_args!("{} is {phase} and waits for nothing; nothing was changed", of.id)),
+        0 => output.line(format_args!(
+            "{} is {phase} and waits for nothing; nothing was changed",
+            of.id
+        )),
         count => output.line(format_args!(
             "{count} made due; {} is {phase}. `earnest tx show {}` says how it goes",
             of.id, of.id
@@ -127,15 +136,26 @@ pub(super) async fn retry(args: RetryArgs, client: &mut Client, output: &mut Out
     }
 }
 
-pub(super) async fn park(args: ParkArgs, client: &mut Client, output: &mut Output) -> Result<(), CliError> {
-    let request = v1::ParkTransactionRequest { id: args.id, reason: args.reason, actor: args.actor.name() };
+pub(super) async fn park(
+    args: ParkArgs,
+    client: &mut Client,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let request = v1::ParkTransactionRequest {
+        id: args.id,
+        reason: args.reason,
+        actor: args.actor.name(),
+    };
     let answered = client.admin.park_transaction(request).await;
     let of = client.answer(answered)?.transaction.unwrap_or_default();
     if output.is_json() {
         return output.json(&json!({ "transaction": json::transaction(&of) }));
     }
     let (phase, _) = view::phase(&of);
-    output.line(format_args!("{} is parked ({phase}); `earnest tx retry {}` takes it up again", of.id, of.id))
+    output.line(format_args!(
+        "{} is parked ({phase}); `earnest tx retry {}` takes it up again",
+        of.id, of.id
+    ))
 }
 
 pub(super) async fn decide(

@@ -58,13 +58,28 @@ pub(super) struct ListArgs {
     #[arg(long, value_name = "PHASE", value_delimiter = ',')]
     phase: Vec<PhaseArg>,
     /// Only those that this service opened
-    #[arg(long, value_name = "SERVICE", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "SERVICE",
+        default_value = "",
+        hide_default_value = true
+    )]
     initiator: String,
     /// Only those with a message of this topic
-    #[arg(long, value_name = "TOPIC", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "TOPIC",
+        default_value = "",
+        hide_default_value = true
+    )]
     topic: String,
     /// Only those with this business key: the caller's own reference
-    #[arg(long, value_name = "KEY", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "KEY",
+        default_value = "",
+        hide_default_value = true
+    )]
     key: String,
     /// Only those created at least this long ago, such as 90s, 5m, 2h or 7d
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
@@ -93,7 +108,16 @@ pub(super) async fn run(
         return output.line(nothing(&args));
     }
     let now = environment.now();
-    let mut table = Table::new(&["ID", "PHASE", "INITIATOR", "KEY", "AGE", "OWES", "PARKED", "DECIDED BY"]);
+    let mut table = Table::new(&[
+        "ID",
+        "PHASE",
+        "INITIATOR",
+        "KEY",
+        "AGE",
+        "OWES",
+        "PARKED",
+        "DECIDED BY",
+    ]);
     for of in &found {
         let (phase, tone) = view::phase(of);
         let parked = match (of.parked_reason.as_str(), of.parked_effects) {
@@ -107,34 +131,53 @@ pub(super) async fn run(
             of.initiator.as_str().into(),
             of.business_key.as_str().into(),
             view::ago(of.created_at_us, now).into(),
-            if of.open_effects == 0 { "".into() } else { of.open_effects.to_string().into() },
+            if of.open_effects == 0 {
+                "".into()
+            } else {
+                of.open_effects.to_string().into()
+            },
             parked,
             of.decided_by.as_str().into(),
         ]);
     }
     table.write("", output)?;
     if next.is_some() {
-        output.line(format_args!("… and more: --limit {} shows them", args.limit.saturating_mul(10)))?;
+        output.line(format_args!(
+            "… and more: --limit {} shows them",
+            args.limit.saturating_mul(10)
+        ))?;
     }
     Ok(())
 }
 
 /// Up to `limit` transactions, page by page, and where the next page begins.
-async fn fetch(args: &ListArgs, namespace: String, client: &mut Client) -> Result<(Vec<v1::Transaction>, Option<String>), CliError> {
+async fn fetch(
+    args: &ListArgs,
+    namespace: String,
+    client: &mut Client,
+) -> Result<(Vec<v1::Transaction>, Option<String>), CliError> {
     let mut request = v1::ListTransactionsRequest {
         namespace,
-        phases: args.phase.iter().map(|phase| phase.on_the_wire().into()).collect(),
+        phases: args
+            .phase
+            .iter()
+            .map(|phase| phase.on_the_wire().into())
+            .collect(),
         initiator: args.initiator.clone(),
         business_key: args.key.clone(),
         topic: args.topic.clone(),
-        older_than_ms: args.older_than.map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+        older_than_ms: args
+            .older_than
+            .map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
         parked: args.parked,
         page_size: 0,
         page_token: String::new(),
     };
     let mut found = Vec::new();
     loop {
-        let left = args.limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+        let left = args
+            .limit
+            .saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
         request.page_size = left.min(PAGE);
         let answered = client.coordinator.list_transactions(request.clone()).await;
         let page = client.answer(answered)?;
@@ -154,7 +197,9 @@ fn nothing(args: &ListArgs) -> &'static str {
         || !(args.initiator.is_empty() && args.topic.is_empty() && args.key.is_empty());
     match (args.parked, filtered) {
         (true, false) => "nothing is parked: nothing waits for a person",
-        (_, true) => "no transaction matches; finished ones are kept for the retention only (`earnest config`)",
+        (_, true) => {
+            "no transaction matches; finished ones are kept for the retention only (`earnest config`)"
+        }
         (false, false) => {
             "no transactions yet; the first one comes with a service's Prepare or Submit (README: first message)"
         }

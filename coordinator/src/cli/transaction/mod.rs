@@ -39,19 +39,44 @@ enum TxCommand {
     Cancel(act::CancelArgs),
 }
 
-pub(super) async fn run(args: TxArgs, environment: &Environment, output: &mut Output) -> Result<(), CliError> {
+pub(super) async fn run(
+    args: TxArgs,
+    environment: &Environment,
+    output: &mut Output,
+) -> Result<(), CliError> {
     output.set_json(args.server.json);
     let mut client = Client::connect(&args.server).await?;
     match args.command {
-        TxCommand::List(list) => list::run(list, args.server.namespace, &mut client, environment, output).await,
+        TxCommand::List(list) => {
+            list::run(
+                list,
+                args.server.namespace,
+                &mut client,
+                environment,
+                output,
+            )
+            .await
+        }
         TxCommand::Show(show) => show::run(show, &mut client, environment, output).await,
         TxCommand::Retry(retry) => act::retry(retry, &mut client, output).await,
         TxCommand::Park(park) => act::park(park, &mut client, output).await,
         TxCommand::Confirm(act::ConfirmArgs { decide }) => {
-            act::decide(decide, earnest_proto::v1::Decision::Confirm, &mut client, output).await
+            act::decide(
+                decide,
+                earnest_proto::v1::Decision::Confirm,
+                &mut client,
+                output,
+            )
+            .await
         }
         TxCommand::Cancel(act::CancelArgs { decide }) => {
-            act::decide(decide, earnest_proto::v1::Decision::Cancel, &mut client, output).await
+            act::decide(
+                decide,
+                earnest_proto::v1::Decision::Cancel,
+                &mut client,
+                output,
+            )
+            .await
         }
     }
 }

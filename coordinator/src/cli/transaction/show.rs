@@ -31,7 +31,10 @@ pub(super) async fn run(
     environment: &Environment,
     output: &mut Output,
 ) -> Result<(), CliError> {
-    let answered = client.coordinator.get_transaction(v1::GetTransactionRequest { id: args.id }).await;
+    let answered = client
+        .coordinator
+        .get_transaction(v1::GetTransactionRequest { id: args.id })
+        .await;
     let detail = client.answer(answered)?.detail.unwrap_or_default();
     if output.is_json() {
         return output.json(&json::detail(&detail));
@@ -51,7 +54,10 @@ fn transaction(of: &v1::Transaction, now: Timestamp, output: &mut Output) -> Res
     heading("Transaction", output)?;
     let options = of.options.unwrap_or_default();
     let treatment = match view::outcome(&options) {
-        "NONE" => format!("nobody can be asked; cancelled {} after Prepare", view::millis(options.check_after_ms)),
+        "NONE" => format!(
+            "nobody can be asked; cancelled {} after Prepare",
+            view::millis(options.check_after_ms)
+        ),
         outcome => format!(
             "outcome {}; check-back {} after Prepare; {} × in progress, then {}",
             outcome.to_lowercase(),
@@ -69,16 +75,29 @@ fn transaction(of: &v1::Transaction, now: Timestamp, output: &mut Output) -> Res
             of.unanswered_check_backs
         );
     }
-    let at = |micros: i64| if micros == 0 { String::new() } else { view::when(micros, now) };
+    let at = |micros: i64| {
+        if micros == 0 {
+            String::new()
+        } else {
+            view::when(micros, now)
+        }
+    };
     let decided = match of.decided_at_us {
         0 => String::new(),
         micros => format!("{} by {}", view::when(micros, now), of.decided_by),
     };
-    let resource = if of.resource_id.is_empty() { String::new() } else { format!(" (resource {})", of.resource_id) };
+    let resource = if of.resource_id.is_empty() {
+        String::new()
+    } else {
+        format!(" (resource {})", of.resource_id)
+    };
     let lines = [
         ("id", of.id.clone()),
         ("phase", output.paint(tone, phase)),
-        ("parked", output.paint(Tone::Bad, one_line(&of.parked_reason))),
+        (
+            "parked",
+            output.paint(Tone::Bad, one_line(&of.parked_reason)),
+        ),
         ("initiator", format!("{}{resource}", of.initiator)),
         ("namespace", of.namespace.clone()),
         ("business key", one_line(&of.business_key)),
@@ -86,7 +105,14 @@ fn transaction(of: &v1::Transaction, now: Timestamp, output: &mut Output) -> Res
         ("decided", one_line(&decided)),
         ("finished", at(of.finished_at_us)),
         ("next check-back", check_back),
-        ("options", if of.tombstone { String::new() } else { treatment }),
+        (
+            "options",
+            if of.tombstone {
+                String::new()
+            } else {
+                treatment
+            },
+        ),
         ("trace", of.traceparent.clone()),
     ];
     for (name, value) in lines {
@@ -116,12 +142,23 @@ fn messages(of: &v1::TransactionDetail, output: &mut Output) -> Result<(), CliEr
     table.write("  ", output)
 }
 
-fn deliveries(of: &v1::TransactionDetail, now: Timestamp, output: &mut Output) -> Result<(), CliError> {
+fn deliveries(
+    of: &v1::TransactionDetail,
+    now: Timestamp,
+    output: &mut Output,
+) -> Result<(), CliError> {
     if of.deliveries.is_empty() {
         return Ok(());
     }
     heading("Deliveries", output)?;
-    let mut table = Table::new(&["#", "SUBSCRIPTION", "STATE", "ATTEMPTS", "NEXT OR DONE", "PARKED"]);
+    let mut table = Table::new(&[
+        "#",
+        "SUBSCRIPTION",
+        "STATE",
+        "ATTEMPTS",
+        "NEXT OR DONE",
+        "PARKED",
+    ]);
     for delivery in &of.deliveries {
         let (state, tone) = view::effect(delivery.state());
         let next = match (delivery.done_at_us, delivery.due_at_us) {
@@ -141,12 +178,18 @@ fn deliveries(of: &v1::TransactionDetail, now: Timestamp, output: &mut Output) -
     table.write("  ", output)
 }
 
-fn attempts(of: &v1::TransactionDetail, now: Timestamp, output: &mut Output) -> Result<(), CliError> {
+fn attempts(
+    of: &v1::TransactionDetail,
+    now: Timestamp,
+    output: &mut Output,
+) -> Result<(), CliError> {
     if of.attempts.is_empty() {
         return Ok(());
     }
     heading("Attempts that did not succeed, the newest first", output)?;
-    let mut table = Table::new(&["AGO", "WHAT", "NO.", "CALLED", "CODE", "TOOK", "NODE", "ERROR"]);
+    let mut table = Table::new(&[
+        "AGO", "WHAT", "NO.", "CALLED", "CODE", "TOOK", "NODE", "ERROR",
+    ]);
     for attempt in &of.attempts {
         let what = match attempt.kind.as_str() {
             "delivery" => format!("message {} to {}", attempt.ordinal, attempt.subscription),

@@ -32,7 +32,11 @@ pub async fn refused_command_takes_no_other_with_it(s: Subject) {
     ];
     let results = s.batch(commands, no_grant()).await.results;
     let refused: Vec<_> = results.iter().map(Result::is_err).collect();
-    assert_eq!(refused, [false, true, true, true, false, false, true], "{results:?}");
+    assert_eq!(
+        refused,
+        [false, true, true, true, false, false, true],
+        "{results:?}"
+    );
     assert_eq!(results[2], Err(Rejection::NotFound { id: id(3) }));
     assert_eq!(results[3], Err(Rejection::IdReused { id: id(1) }));
     let dump = s.dump().await;
@@ -53,7 +57,12 @@ pub async fn reader_sees_all_of_a_batch_or_nothing(s: Subject) {
         let mut most = 0;
         while most < 80 {
             let filter = TransactionFilter::default();
-            let rows = s.store.transactions(&filter, None, 100).await.expect("the query runs").rows;
+            let rows = s
+                .store
+                .transactions(&filter, None, 100)
+                .await
+                .expect("the query runs")
+                .rows;
             assert_eq!(rows.len() % 2, 0, "half of a batch is visible");
             most = rows.len();
             tokio::task::yield_now().await;
@@ -70,14 +79,18 @@ pub async fn one_batch_or_one_by_one_is_the_same(s: Subject) {
     let (together, alone) = (0..8, 10..18);
     let first = |n: u8| {
         let messages = vec![message("paid"), keyed("paid", &format!("k{n}"))];
-        let new = NewTransaction { business_key: "same".into(), ..transaction(n, messages) };
+        let new = NewTransaction {
+            business_key: "same".into(),
+            ..transaction(n, messages)
+        };
         match n % 10 {
             0 | 1 => submit(new),
             2 => cancel(n),
             _ => prepare(new),
         }
     };
-    s.batch(together.clone().map(first).collect(), no_grant()).await;
+    s.batch(together.clone().map(first).collect(), no_grant())
+        .await;
     for n in alone.clone() {
         let _ = s.run(first(n)).await;
     }
@@ -93,7 +106,8 @@ pub async fn one_batch_or_one_by_one_is_the_same(s: Subject) {
             _ => own,
         }
     };
-    s.batch(together.clone().flat_map(second).collect(), no_grant()).await;
+    s.batch(together.clone().flat_map(second).collect(), no_grant())
+        .await;
     for command in alone.clone().flat_map(second) {
         let _ = s.run(command).await;
     }
@@ -110,9 +124,15 @@ pub async fn one_batch_or_one_by_one_is_the_same(s: Subject) {
 /// What ends `work`, when it is transaction `n`'s.
 fn of(work: &Work, n: u8) -> Option<Command> {
     match work {
-        Work::CheckBack(work) if work.id == id(n) => Some(answered(work, CheckBackAnswer::Committed)),
-        Work::Delivery(work) if work.key.transaction == id(n) && work.key.ordinal.0 == 0 => Some(done(work)),
-        Work::Delivery(work) if work.key.transaction == id(n) => Some(later(work, Duration::from_secs(1))),
+        Work::CheckBack(work) if work.id == id(n) => {
+            Some(answered(work, CheckBackAnswer::Committed))
+        }
+        Work::Delivery(work) if work.key.transaction == id(n) && work.key.ordinal.0 == 0 => {
+            Some(done(work))
+        }
+        Work::Delivery(work) if work.key.transaction == id(n) => {
+            Some(later(work, Duration::from_secs(1)))
+        }
         _ => None,
     }
 }
@@ -126,7 +146,10 @@ fn anonymous(mut whole: Whole) -> Whole {
     whole.row.content = None;
     for delivery in &mut whole.deliveries {
         delivery.key.transaction = id(0);
-        delivery.order = delivery.order.take().map(|(_, position)| ("k".into(), position));
+        delivery.order = delivery
+            .order
+            .take()
+            .map(|(_, position)| ("k".into(), position));
     }
     for attempt in &mut whole.attempts {
         attempt.transaction = id(0);

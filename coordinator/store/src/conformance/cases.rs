@@ -215,9 +215,14 @@ mod tests {
             include_str!("submit.rs"),
         ];
         for line in files.iter().flat_map(|file| file.lines()) {
-            let Some(case) = line.strip_prefix("pub async fn ") else { continue };
+            let Some(case) = line.strip_prefix("pub async fn ") else {
+                continue;
+            };
             let name = case.split('(').next().unwrap_or(case);
-            assert!(listed.contains(&format!(" {name},")), "case {name} is not listed");
+            assert!(
+                listed.contains(&format!(" {name},")),
+                "case {name} is not listed"
+            );
         }
     }
 }

@@ -6,12 +6,18 @@ use earnest_protocol::{
     CheckBackAnswer, Decider, Decision, InitiatorOutcome, LeaseToken, OnBudgetSpent, Options, Phase,
 };
 
-use super::{Subject, TestClock, answered, cancel, confirm, id, message, name, park, prepare, transaction};
+use super::{
+    Subject, TestClock, answered, cancel, confirm, id, message, name, park, prepare, transaction,
+};
 use crate::{AttemptKind, CheckBackWork, Command, NewTransaction, Reply};
 
 async fn prepared(s: &Subject, n: u8, options: Options) {
     s.subscribe("ledger", "paid").await;
-    s.ok(prepare(NewTransaction { options, ..transaction(n, vec![message("paid")]) })).await;
+    s.ok(prepare(NewTransaction {
+        options,
+        ..transaction(n, vec![message("paid")])
+    }))
+    .await;
 }
 
 /// Prepares transaction 1 and claims its first check-back.
@@ -32,9 +38,18 @@ pub async fn check_back_is_due_after_check_after(s: Subject) {
     assert_eq!(early.next_due, Some(Duration::from_micros(1)));
     s.advance(Duration::from_micros(1));
     let work = s.one_check_back(node).await;
-    assert_eq!((work.id, work.attempt, work.created_at), (id(1), 1, TestClock::START));
-    assert_eq!((work.namespace, work.initiator), (name("default"), name("cashier")));
-    assert_eq!((work.resource_id.as_str(), work.options), ("db-1", Options::default()));
+    assert_eq!(
+        (work.id, work.attempt, work.created_at),
+        (id(1), 1, TestClock::START)
+    );
+    assert_eq!(
+        (work.namespace, work.initiator),
+        (name("default"), name("cashier"))
+    );
+    assert_eq!(
+        (work.resource_id.as_str(), work.options),
+        ("db-1", Options::default())
+    );
     assert_eq!(work.traceparent, transaction(1, vec![]).traceparent);
     assert!(s.claim(node).await.work.is_empty(), "it is leased");
     assert_eq!(s.row(1).await.holder, Some(node));
@@ -63,17 +78,40 @@ pub async fn answer_decides(s: Subject) {
     let work = s.check_backs(node).await;
     assert_eq!(work.len(), 2);
     let now = s.store.now().await.expect("it runs");
-    for (work, answer) in work.iter().zip([CheckBackAnswer::Committed, CheckBackAnswer::RolledBack]) {
+    for (work, answer) in work
+        .iter()
+        .zip([CheckBackAnswer::Committed, CheckBackAnswer::RolledBack])
+    {
         let reply = s.ok(answered(work, answer)).await;
-        let Reply::Settled(row) = reply else { panic!("{reply:?}") };
+        let Reply::Settled(row) = reply else {
+            panic!("{reply:?}")
+        };
         assert_eq!(row.decided, Some((now, Decider::CheckBack)));
-        assert_eq!((row.check_due, row.holder, row.check_attempts), (None, None, 1));
+        assert_eq!(
+            (row.check_due, row.holder, row.check_attempts),
+            (None, None, 1)
+        );
     }
     let (confirmed, cancelled) = (s.detail_of(work[0].id).await, s.detail_of(work[1].id).await);
     let (confirmed, cancelled) = (confirmed.expect("known"), cancelled.expect("known"));
-    assert_eq!((confirmed.transaction.state.phase, confirmed.deliveries.len()), (Phase::Confirming, 1));
-    assert_eq!((cancelled.transaction.state.phase, cancelled.deliveries.len()), (Phase::Cancelled, 0));
-    assert!(confirmed.attempts.is_empty(), "a call that brought an outcome did not fail");
+    assert_eq!(
+        (
+            confirmed.transaction.state.phase,
+            confirmed.deliveries.len()
+        ),
+        (Phase::Confirming, 1)
+    );
+    assert_eq!(
+        (
+            cancelled.transaction.state.phase,
+            cancelled.deliveries.len()
+        ),
+        (Phase::Cancelled, 0)
+    );
+    assert!(
+        confirmed.attempts.is_empty(),
+        "a call that brought an outcome did not fail"
+    );
     s.dump().await.check();
 }
 
@@ -92,21 +130,40 @@ pub async fn p6_unknown_answers_never_spend_the_budget(s: Subject) {
         let work = s.one_check_back(node).await;
         assert_eq!(work.attempt, n);
         let row = s.ok_row(answered(&work, CheckBackAnswer::Unknown)).await;
-        assert_eq!((row.state.phase, row.state.in_progress_answers), (Phase::Prepared, 0));
-        assert_eq!((row.state.unanswered, row.check_attempts, row.holder), (n, n, None));
-        let due = row.check_due.expect("asked again").since(s.store.now().await.expect("it runs"));
-        assert!(due > Duration::ZERO && due <= Duration::from_mins(1), "{due:?}");
+        assert_eq!(
+            (row.state.phase, row.state.in_progress_answers),
+            (Phase::Prepared, 0)
+        );
+        assert_eq!(
+            (row.state.unanswered, row.check_attempts, row.holder),
+            (n, n, None)
+        );
+        let due = row
+            .check_due
+            .expect("asked again")
+            .since(s.store.now().await.expect("it runs"));
+        assert!(
+            due > Duration::ZERO && due <= Duration::from_mins(1),
+            "{due:?}"
+        );
         s.advance(due);
     }
     let attempts = s.detail(1).await.attempts;
     let numbers: Vec<_> = attempts.iter().map(|attempt| attempt.number).collect();
     assert_eq!(numbers, (1..=20).rev().collect::<Vec<_>>());
-    assert!(attempts.iter().all(|attempt| attempt.kind == AttemptKind::CheckBack));
+    assert!(
+        attempts
+            .iter()
+            .all(|attempt| attempt.kind == AttemptKind::CheckBack)
+    );
 }
 
 /// A local outcome: a spent budget parks, and no time and no budget ever cancels.
 pub async fn p6_spent_budget_parks_a_local_outcome(s: Subject) {
-    let options = Options { check_back_budget: 2, ..Options::default() };
+    let options = Options {
+        check_back_budget: 2,
+        ..Options::default()
+    };
     let work = asked(&s, options).await;
     let row = s.ok_row(answered(&work, CheckBackAnswer::InProgress)).await;
     assert_eq!((row.state.in_progress_answers, row.state.parked), (1, None));
@@ -114,12 +171,22 @@ pub async fn p6_spent_budget_parks_a_local_outcome(s: Subject) {
     let node = s.node().await;
     let work = s.one_check_back(node).await;
     let row = s.ok_row(answered(&work, CheckBackAnswer::InProgress)).await;
-    assert_eq!((row.state.phase, row.check_due, row.decided), (Phase::Prepared, None, None));
+    assert_eq!(
+        (row.state.phase, row.check_due, row.decided),
+        (Phase::Prepared, None, None)
+    );
     assert!(row.state.parked.is_some());
     s.advance(Duration::from_hours(24));
     let node = s.node().await;
-    assert!(s.claim(node).await.work.is_empty(), "parked is never retried by itself");
-    assert_eq!(s.ok_row(confirm(1)).await.state.phase, Phase::Confirming, "but still takes a decision");
+    assert!(
+        s.claim(node).await.work.is_empty(),
+        "parked is never retried by itself"
+    );
+    assert_eq!(
+        s.ok_row(confirm(1)).await.state.phase,
+        Phase::Confirming,
+        "but still takes a decision"
+    );
     s.dump().await.check();
 }
 
@@ -140,8 +207,20 @@ pub async fn spent_budget_cancels_where_asked_for(s: Subject) {
 
 /// Nobody can be asked: the deadline cancels.
 pub async fn deadline_cancels_where_nobody_can_be_asked(s: Subject) {
-    let work = asked(&s, Options { outcome: InitiatorOutcome::None, ..Options::default() }).await;
-    let row = s.ok_row(Command::DeadlinePassed { id: work.id, token: work.token }).await;
+    let work = asked(
+        &s,
+        Options {
+            outcome: InitiatorOutcome::None,
+            ..Options::default()
+        },
+    )
+    .await;
+    let row = s
+        .ok_row(Command::DeadlinePassed {
+            id: work.id,
+            token: work.token,
+        })
+        .await;
     assert_eq!(row.state.phase, Phase::Cancelled);
     assert_eq!(row.decided.map(|(_, by)| by), Some(Decider::Deadline));
     s.dump().await.check();
@@ -150,14 +229,27 @@ pub async fn deadline_cancels_where_nobody_can_be_asked(s: Subject) {
 /// Somebody can be asked: time alone never cancels.
 pub async fn p6_deadline_never_cancels_where_somebody_can_be_asked(s: Subject) {
     for (n, outcome) in [(1, InitiatorOutcome::Local), (2, InitiatorOutcome::Asked)] {
-        prepared(&s, n, Options { outcome, ..Options::default() }).await;
+        prepared(
+            &s,
+            n,
+            Options {
+                outcome,
+                ..Options::default()
+            },
+        )
+        .await;
     }
     s.advance(Duration::from_secs(10));
     let node = s.node().await;
     let work = s.check_backs(node).await;
     let before = s.dump().await;
     for work in &work {
-        let reply = s.ok(Command::DeadlinePassed { id: work.id, token: work.token }).await;
+        let reply = s
+            .ok(Command::DeadlinePassed {
+                id: work.id,
+                token: work.token,
+            })
+            .await;
         assert_eq!(reply, Reply::LostLease);
     }
     assert_eq!(s.dump().await, before);
@@ -165,7 +257,14 @@ pub async fn p6_deadline_never_cancels_where_somebody_can_be_asked(s: Subject) {
 
 /// An answer under an older lease changes nothing, whatever it says.
 pub async fn p10_stale_check_back_changes_nothing(s: Subject) {
-    let first = asked(&s, Options { outcome: InitiatorOutcome::None, ..Options::default() }).await;
+    let first = asked(
+        &s,
+        Options {
+            outcome: InitiatorOutcome::None,
+            ..Options::default()
+        },
+    )
+    .await;
     s.advance(super::LEASE + Duration::from_secs(1));
     let other = s.node().await;
     let second = s.one_check_back(other).await;
@@ -177,17 +276,38 @@ pub async fn p10_stale_check_back_changes_nothing(s: Subject) {
         CheckBackAnswer::InProgress,
         CheckBackAnswer::Unknown,
     ];
-    let mut commands: Vec<_> = answers.into_iter().map(|answer| answered(&first, answer)).collect();
-    commands.push(Command::ReleaseCheckBack { id: first.id, token: first.token });
-    commands.push(Command::DeadlinePassed { id: first.id, token: first.token });
+    let mut commands: Vec<_> = answers
+        .into_iter()
+        .map(|answer| answered(&first, answer))
+        .collect();
+    commands.push(Command::ReleaseCheckBack {
+        id: first.id,
+        token: first.token,
+    });
+    commands.push(Command::DeadlinePassed {
+        id: first.id,
+        token: first.token,
+    });
     let never = LeaseToken(second.token.0 + 7);
-    commands.push(answered(&CheckBackWork { token: never, ..second.clone() }, CheckBackAnswer::Committed));
+    commands.push(answered(
+        &CheckBackWork {
+            token: never,
+            ..second.clone()
+        },
+        CheckBackAnswer::Committed,
+    ));
     for command in commands {
         let shown = format!("{command:?}");
         assert_eq!(s.ok(command).await, Reply::LostLease, "{shown}");
         assert_eq!(s.dump().await, before, "{shown}");
     }
-    assert_eq!(s.ok_row(answered(&second, CheckBackAnswer::Committed)).await.state.phase, Phase::Confirming);
+    assert_eq!(
+        s.ok_row(answered(&second, CheckBackAnswer::Committed))
+            .await
+            .state
+            .phase,
+        Phase::Confirming
+    );
 }
 
 /// A slow answer that nobody else asked for meanwhile still counts.
@@ -203,7 +323,11 @@ pub async fn answer_that_agrees_with_the_decision_is_over(s: Subject) {
     let work = asked(&s, Options::default()).await;
     s.ok(confirm(1)).await;
     let before = s.dump().await;
-    for answer in [CheckBackAnswer::Committed, CheckBackAnswer::InProgress, CheckBackAnswer::Unknown] {
+    for answer in [
+        CheckBackAnswer::Committed,
+        CheckBackAnswer::InProgress,
+        CheckBackAnswer::Unknown,
+    ] {
         assert_eq!(s.ok(answered(&work, answer)).await, Reply::LostLease);
     }
     assert_eq!(s.dump().await, before);
@@ -217,8 +341,15 @@ pub async fn p1_contradiction_is_recorded_and_changes_nothing(s: Subject) {
     assert_eq!(reply, Reply::Contradicted(Box::new(stands.clone())));
     let detail = s.detail(1).await;
     assert_eq!(detail.transaction, stands);
-    assert_eq!(detail.transaction.state.phase.decision(), Some(Decision::Confirm));
-    let codes: Vec<_> = detail.attempts.iter().map(|attempt| attempt.code.as_str()).collect();
+    assert_eq!(
+        detail.transaction.state.phase.decision(),
+        Some(Decision::Confirm)
+    );
+    let codes: Vec<_> = detail
+        .attempts
+        .iter()
+        .map(|attempt| attempt.code.as_str())
+        .collect();
     assert_eq!(codes, ["contradiction"]);
     s.dump().await.check();
 }
@@ -228,29 +359,44 @@ pub async fn parked_while_asked_is_over(s: Subject) {
     let work = asked(&s, Options::default()).await;
     s.ok(park(1)).await;
     let before = s.dump().await;
-    assert_eq!(s.ok(answered(&work, CheckBackAnswer::Unknown)).await, Reply::LostLease);
+    assert_eq!(
+        s.ok(answered(&work, CheckBackAnswer::Unknown)).await,
+        Reply::LostLease
+    );
     assert_eq!(s.dump().await, before);
 }
 
 /// Given back: due again at once, as the same attempt, and the old token is spent.
 pub async fn released_check_back_is_due_at_once(s: Subject) {
     let work = asked(&s, Options::default()).await;
-    let release = || Command::ReleaseCheckBack { id: work.id, token: work.token };
+    let release = || Command::ReleaseCheckBack {
+        id: work.id,
+        token: work.token,
+    };
     let row = s.ok_row(release()).await;
     assert_eq!((row.holder, row.check_attempts), (None, 0));
     assert_eq!(s.ok(release()).await, Reply::LostLease);
     let node = s.node().await;
     let again = s.one_check_back(node).await;
     assert_eq!(again.attempt, 1);
-    assert_eq!(s.ok(answered(&work, CheckBackAnswer::Committed)).await, Reply::LostLease);
+    assert_eq!(
+        s.ok(answered(&work, CheckBackAnswer::Committed)).await,
+        Reply::LostLease
+    );
 }
 
 /// Unknown ids are nobody's work.
 pub async fn check_back_of_an_unknown_id_is_lost(s: Subject) {
     let work = asked(&s, Options::default()).await;
     let other = CheckBackWork { id: id(9), ..work };
-    assert_eq!(s.ok(answered(&other, CheckBackAnswer::Committed)).await, Reply::LostLease);
-    let release = Command::ReleaseCheckBack { id: id(9), token: other.token };
+    assert_eq!(
+        s.ok(answered(&other, CheckBackAnswer::Committed)).await,
+        Reply::LostLease
+    );
+    let release = Command::ReleaseCheckBack {
+        id: id(9),
+        token: other.token,
+    };
     assert_eq!(s.ok(release).await, Reply::LostLease);
     assert!(s.detail_of(id(9)).await.is_none());
 }

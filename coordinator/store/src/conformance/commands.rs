@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use earnest_protocol::{
-    CheckBackAnswer, ContentHash, Decision, Jitter, Name, Options, ParkReason, Settled, Topic, TransactionId,
+    CheckBackAnswer, ContentHash, Decision, Jitter, Name, Options, ParkReason, Settled, Topic,
+    TransactionId,
 };
 
 use super::clock::TestClock;
 use crate::{
-    AttemptNote, CheckBackWork, Command, Decide, DeliverySettled, DeliveryWork, Message, NewTransaction,
-    OperatorAction,
+    AttemptNote, CheckBackWork, Command, Decide, DeliverySettled, DeliveryWork, Message,
+    NewTransaction, OperatorAction,
 };
 
 /// Who opens the cases' transactions.
@@ -65,8 +66,23 @@ pub fn transaction(n: u8, messages: Vec<Message>) -> NewTransaction {
 }
 
 fn hashed(mut new: NewTransaction) -> Box<NewTransaction> {
-    let NewTransaction { namespace, initiator, resource_id, business_key, options, messages, .. } = &new;
-    new.content = ContentHash::of(namespace, initiator, resource_id, business_key, options, messages);
+    let NewTransaction {
+        namespace,
+        initiator,
+        resource_id,
+        business_key,
+        options,
+        messages,
+        ..
+    } = &new;
+    new.content = ContentHash::of(
+        namespace,
+        initiator,
+        resource_id,
+        business_key,
+        options,
+        messages,
+    );
     Box::new(new)
 }
 
@@ -88,7 +104,12 @@ pub fn decide(n: u8, decision: Decision) -> Command {
 /// Anybody's decision over transaction `n`.
 pub fn decide_as(n: u8, decision: Decision, initiator: Option<&str>) -> Command {
     let initiator = initiator.map(name);
-    Command::Decide(Decide { id: id(n), decision, initiator, namespace: Name::default_namespace() })
+    Command::Decide(Decide {
+        id: id(n),
+        decision,
+        initiator,
+        namespace: Name::default_namespace(),
+    })
 }
 
 /// The initiator confirms transaction `n`.
@@ -115,7 +136,12 @@ pub fn note(code: &str) -> AttemptNote {
 /// The end of a delivery.
 pub fn settled(work: &DeliveryWork, settled: Settled) -> Command {
     let note = (settled != Settled::Done).then(|| note("unreachable"));
-    Command::DeliverySettled(Box::new(DeliverySettled { key: work.key.clone(), token: work.token, settled, note }))
+    Command::DeliverySettled(Box::new(DeliverySettled {
+        key: work.key.clone(),
+        token: work.token,
+        settled,
+        note,
+    }))
 }
 
 /// The delivery was acknowledged.
@@ -135,17 +161,31 @@ pub fn failed(work: &DeliveryWork) -> Command {
 
 /// Gives a delivery back.
 pub fn release(work: &DeliveryWork) -> Command {
-    Command::ReleaseDelivery { key: work.key.clone(), token: work.token }
+    Command::ReleaseDelivery {
+        key: work.key.clone(),
+        token: work.token,
+    }
 }
 
 /// The end of a check-back.
 pub fn answered(work: &CheckBackWork, answer: CheckBackAnswer) -> Command {
-    Command::CheckedBack { id: work.id, token: work.token, answer, jitter: Jitter(0), note: note("in-progress") }
+    Command::CheckedBack {
+        id: work.id,
+        token: work.token,
+        answer,
+        jitter: Jitter(0),
+        note: note("in-progress"),
+    }
 }
 
 /// A person acts on transaction `n`.
 pub fn operator(n: u8, action: OperatorAction) -> Command {
-    Command::Operator { id: id(n), action, actor: "ada".into(), detail: "ticket 7".into() }
+    Command::Operator {
+        id: id(n),
+        action,
+        actor: "ada".into(),
+        detail: "ticket 7".into(),
+    }
 }
 
 /// A person tries transaction `n` again.

@@ -4,8 +4,8 @@ use earnest_protocol::Phase;
 
 use super::subject::Subject;
 use crate::{
-    AttemptRow, AuditRow, Backlog, DeliveryRow, Message, ServiceRow, SubscriptionRow, TransactionFilter,
-    TransactionRow,
+    AttemptRow, AuditRow, Backlog, DeliveryRow, Message, ServiceRow, SubscriptionRow,
+    TransactionFilter, TransactionRow,
 };
 
 /// Everything that can be read.
@@ -45,12 +45,25 @@ impl Subject {
         let mut after = None;
         loop {
             let filter = TransactionFilter::default();
-            let page = self.store.transactions(&filter, after, 64).await.expect("the query runs");
+            let page = self
+                .store
+                .transactions(&filter, after, 64)
+                .await
+                .expect("the query runs");
             for listed in page.rows {
-                let detail = self.detail_of(listed.id).await.expect("what is listed is known");
+                let detail = self
+                    .detail_of(listed.id)
+                    .await
+                    .expect("what is listed is known");
                 assert_eq!(detail.transaction, listed, "list and detail show the same");
-                let (messages, deliveries, attempts) = (detail.messages, detail.deliveries, detail.attempts);
-                transactions.push(Whole { row: listed, messages, deliveries, attempts });
+                let (messages, deliveries, attempts) =
+                    (detail.messages, detail.deliveries, detail.attempts);
+                transactions.push(Whole {
+                    row: listed,
+                    messages,
+                    deliveries,
+                    attempts,
+                });
             }
             after = page.next;
             if after.is_none() {
@@ -65,7 +78,11 @@ impl Subject {
             backlog: self.store.backlog().await.expect("the query runs"),
             unfinished,
             audit: self.store.audit(1_000).await.expect("the query runs"),
-            subscriptions: self.store.subscriptions(None).await.expect("the query runs"),
+            subscriptions: self
+                .store
+                .subscriptions(None)
+                .await
+                .expect("the query runs"),
             services: self.store.services(None).await.expect("the query runs"),
         }
     }
@@ -77,21 +94,57 @@ impl Dump {
         use earnest_protocol::DeliveryState::{Done, Parked, Pending};
         for whole in &self.transactions {
             let row = &whole.row;
-            row.state.validate().unwrap_or_else(|broken| panic!("{broken}: {whole:#?}"));
+            row.state
+                .validate()
+                .unwrap_or_else(|broken| panic!("{broken}: {whole:#?}"));
             let count = |state| whole.deliveries.iter().filter(|d| d.state == state).count();
-            assert_eq!(row.state.open_effects as usize, count(Pending), "K3, open: {whole:#?}");
-            assert_eq!(row.state.parked_effects as usize, count(Parked), "K3, parked: {whole:#?}");
-            assert_eq!(row.state.phase.decision().is_some(), row.decided.is_some(), "{whole:#?}");
-            assert_eq!(row.state.phase.is_final(), row.finished_at.is_some(), "{whole:#?}");
-            assert_eq!(row.message_count as usize, whole.messages.len(), "{whole:#?}");
+            assert_eq!(
+                row.state.open_effects as usize,
+                count(Pending),
+                "K3, open: {whole:#?}"
+            );
+            assert_eq!(
+                row.state.parked_effects as usize,
+                count(Parked),
+                "K3, parked: {whole:#?}"
+            );
+            assert_eq!(
+                row.state.phase.decision().is_some(),
+                row.decided.is_some(),
+                "{whole:#?}"
+            );
+            assert_eq!(
+                row.state.phase.is_final(),
+                row.finished_at.is_some(),
+                "{whole:#?}"
+            );
+            assert_eq!(
+                row.message_count as usize,
+                whole.messages.len(),
+                "{whole:#?}"
+            );
             if row.state.phase.decision().is_some() {
-                assert!(row.check_due.is_none() && row.holder.is_none(), "decided and asked: {whole:#?}");
+                assert!(
+                    row.check_due.is_none() && row.holder.is_none(),
+                    "decided and asked: {whole:#?}"
+                );
             }
             for delivery in &whole.deliveries {
-                assert_eq!(delivery.parked.is_some(), delivery.state == Parked, "{delivery:#?}");
-                assert_eq!(delivery.done_at.is_some(), delivery.state == Done, "{delivery:#?}");
+                assert_eq!(
+                    delivery.parked.is_some(),
+                    delivery.state == Parked,
+                    "{delivery:#?}"
+                );
+                assert_eq!(
+                    delivery.done_at.is_some(),
+                    delivery.state == Done,
+                    "{delivery:#?}"
+                );
                 if delivery.state != Pending {
-                    assert!(delivery.due.is_none() && delivery.holder.is_none(), "{delivery:#?}");
+                    assert!(
+                        delivery.due.is_none() && delivery.holder.is_none(),
+                        "{delivery:#?}"
+                    );
                 }
             }
         }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use earnest_protocol::{CheckBackAnswer, Decision, InitiatorOutcome, OnBudgetSpent, Options};
 
 use super::{
-    Subject, answered, cancel, confirm, done, failed, later, message, operator, park, prepare, release, retry,
-    submit, transaction,
+    Subject, answered, cancel, confirm, done, failed, later, message, operator, park, prepare,
+    release, retry, submit, transaction,
 };
 use crate::{CheckBackWork, Command, NewTransaction, OperatorAction};
 
@@ -28,7 +28,11 @@ async fn twice_by_hand(s: &Subject, command: Command) {
     let once = s.dump().await;
     once.check();
     let _ = s.run(command).await;
-    assert_eq!(s.dump().await.without_marks(), once.without_marks(), "{shown}");
+    assert_eq!(
+        s.dump().await.without_marks(),
+        once.without_marks(),
+        "{shown}"
+    );
 }
 
 /// Prepare, Submit, Confirm, Cancel.
@@ -60,7 +64,11 @@ pub async fn ends_of_deliveries_twice_are_once(s: Subject) {
 
 /// Prepares and claims the check-back of transaction `n`.
 async fn asked(s: &Subject, n: u8, options: Options) -> CheckBackWork {
-    s.ok(prepare(NewTransaction { options, ..transaction(n, vec![message("paid")]) })).await;
+    s.ok(prepare(NewTransaction {
+        options,
+        ..transaction(n, vec![message("paid")])
+    }))
+    .await;
     s.advance(options.check_after);
     let node = s.node().await;
     let mut work = s.check_backs(node).await;
@@ -82,16 +90,45 @@ pub async fn ends_of_check_backs_twice_are_once(s: Subject) {
         let work = asked(&s, n, Options::default()).await;
         twice(&s, answered(&work, answer)).await;
     }
-    let spends = Options { check_back_budget: 1, ..Options::default() };
+    let spends = Options {
+        check_back_budget: 1,
+        ..Options::default()
+    };
     let work = asked(&s, 5, spends).await;
     twice(&s, answered(&work, CheckBackAnswer::InProgress)).await;
-    let cancels = Options { outcome: InitiatorOutcome::Asked, on_budget_spent: OnBudgetSpent::Cancel, ..spends };
+    let cancels = Options {
+        outcome: InitiatorOutcome::Asked,
+        on_budget_spent: OnBudgetSpent::Cancel,
+        ..spends
+    };
     let work = asked(&s, 6, cancels).await;
     twice(&s, answered(&work, CheckBackAnswer::InProgress)).await;
-    let work = asked(&s, 7, Options { outcome: InitiatorOutcome::None, ..Options::default() }).await;
-    twice(&s, Command::DeadlinePassed { id: work.id, token: work.token }).await;
+    let work = asked(
+        &s,
+        7,
+        Options {
+            outcome: InitiatorOutcome::None,
+            ..Options::default()
+        },
+    )
+    .await;
+    twice(
+        &s,
+        Command::DeadlinePassed {
+            id: work.id,
+            token: work.token,
+        },
+    )
+    .await;
     let work = asked(&s, 8, Options::default()).await;
-    twice(&s, Command::ReleaseCheckBack { id: work.id, token: work.token }).await;
+    twice(
+        &s,
+        Command::ReleaseCheckBack {
+            id: work.id,
+            token: work.token,
+        },
+    )
+    .await;
 }
 
 /// What people do, to decided and undecided transactions.
@@ -115,7 +152,10 @@ pub async fn operators_commands_twice_are_once(s: Subject) {
 pub async fn adoption_twice_is_once(s: Subject) {
     s.subscribe("ledger", "paid").await;
     s.ok(prepare(transaction(1, vec![message("paid")]))).await;
-    s.store.delete_subscription(&super::name("default"), &super::name("ledger")).await.expect("it runs");
+    s.store
+        .delete_subscription(&super::name("default"), &super::name("ledger"))
+        .await
+        .expect("it runs");
     s.ok(confirm(1)).await;
     s.subscribe("rewards", "paid").await;
     twice_by_hand(&s, retry(1)).await;

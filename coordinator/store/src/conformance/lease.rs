@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use earnest_protocol::{CheckBackAnswer, NodeEpoch, Options, Phase};
 
-use super::{LEASE, Subject, answered, done, later, message, prepare, release, submit, transaction};
+use super::{
+    LEASE, Subject, answered, done, later, message, prepare, release, submit, transaction,
+};
 use crate::{CheckBackWork, DeliveryWork, Reply, Work};
 
 const MOMENT: Duration = Duration::from_micros(1);
@@ -33,7 +35,10 @@ fn both(work: Vec<Work>) -> (DeliveryWork, CheckBackWork) {
 }
 
 async fn lives(s: &Subject, node: NodeEpoch) -> bool {
-    s.store.heartbeat(node, LEASE).await.expect("the store runs")
+    s.store
+        .heartbeat(node, LEASE)
+        .await
+        .expect("the store runs")
 }
 
 async fn resign(s: &Subject, node: NodeEpoch) {
@@ -73,10 +78,20 @@ pub async fn p11_work_of_a_dead_node_is_freed(s: Subject) {
     assert!(lives(&s, other).await);
     s.advance(MOMENT);
     let (taken_delivery, taken_check_back) = both(s.claim(other).await.work);
-    assert_eq!((&taken_delivery.key, taken_check_back.id), (&delivery.key, check_back.id));
+    assert_eq!(
+        (&taken_delivery.key, taken_check_back.id),
+        (&delivery.key, check_back.id)
+    );
     assert!(taken_delivery.token > delivery.token && taken_check_back.token > check_back.token);
-    assert_eq!((taken_delivery.attempt, taken_check_back.attempt), (1, 1), "no attempt was reported");
-    assert_eq!((s.delivery(1).await.holder, s.row(2).await.holder), (Some(other), Some(other)));
+    assert_eq!(
+        (taken_delivery.attempt, taken_check_back.attempt),
+        (1, 1),
+        "no attempt was reported"
+    );
+    assert_eq!(
+        (s.delivery(1).await.holder, s.row(2).await.holder),
+        (Some(other), Some(other))
+    );
 }
 
 /// Taken for dead: it is told so, and must enrol anew.
@@ -88,7 +103,10 @@ pub async fn p11_heartbeat_of_a_node_taken_for_dead_is_refused(s: Subject) {
     assert!(!lives(&s, dead).await);
     assert!(!lives(&s, dead).await, "and stays so");
     assert!(lives(&s, other).await);
-    assert!(!lives(&s, NodeEpoch(other.0 + 100)).await, "nor was that one ever enrolled");
+    assert!(
+        !lives(&s, NodeEpoch(other.0 + 100)).await,
+        "nor was that one ever enrolled"
+    );
 }
 
 /// Late, but nobody noticed: nothing of its was given away.
@@ -98,23 +116,40 @@ pub async fn late_heartbeat_that_nobody_missed_is_in_time(s: Subject) {
     assert!(lives(&s, node).await);
     let other = s.node().await;
     assert!(s.claim(other).await.work.is_empty());
-    assert_eq!(s.ok_row(done(&delivery)).await.state.phase, Phase::Confirmed);
+    assert_eq!(
+        s.ok_row(done(&delivery)).await.state.phase,
+        Phase::Confirmed
+    );
 }
 
 /// Drain: what it held is due at once, and it is forgotten.
 pub async fn resign_gives_back_at_once(s: Subject) {
     let (node, delivery, check_back) = holding(&s).await;
     resign(&s, node).await;
-    assert_eq!((s.delivery(1).await.holder, s.row(2).await.holder), (None, None));
+    assert_eq!(
+        (s.delivery(1).await.holder, s.row(2).await.holder),
+        (None, None)
+    );
     assert!(!lives(&s, node).await);
-    assert!(s.claim(node).await.work.is_empty(), "it takes nothing any more");
+    assert!(
+        s.claim(node).await.work.is_empty(),
+        "it takes nothing any more"
+    );
     let other = s.node().await;
     let (taken_delivery, taken_check_back) = both(s.claim(other).await.work);
     assert_eq!((taken_delivery.attempt, taken_check_back.attempt), (1, 1));
     assert_eq!(s.ok(done(&delivery)).await, Reply::LostLease);
-    assert_eq!(s.ok(answered(&check_back, CheckBackAnswer::Committed)).await, Reply::LostLease);
+    assert_eq!(
+        s.ok(answered(&check_back, CheckBackAnswer::Committed))
+            .await,
+        Reply::LostLease
+    );
     resign(&s, node).await;
-    assert_eq!(s.delivery(1).await.holder, Some(other), "once more takes nothing from others");
+    assert_eq!(
+        s.delivery(1).await.holder,
+        Some(other),
+        "once more takes nothing from others"
+    );
 }
 
 /// One node's end is not another's.
@@ -122,7 +157,10 @@ pub async fn resign_leaves_the_work_of_others(s: Subject) {
     let (node, ..) = holding(&s).await;
     let other = s.node().await;
     resign(&s, other).await;
-    assert_eq!((s.delivery(1).await.holder, s.row(2).await.holder), (Some(node), Some(node)));
+    assert_eq!(
+        (s.delivery(1).await.holder, s.row(2).await.holder),
+        (Some(node), Some(node))
+    );
 }
 
 /// P10: freed and not taken since, so both ends still count.
@@ -130,10 +168,21 @@ pub async fn p10_end_after_the_node_was_buried_counts_until_somebody_takes_the_w
     let (_, delivery, check_back) = holding(&s).await;
     s.advance(LEASE + MOMENT);
     let other = s.node().await;
-    let nothing = crate::ClaimRequest { epoch: other, total: 0, per_target: 0, room: [].into() };
+    let nothing = crate::ClaimRequest {
+        epoch: other,
+        total: 0,
+        per_target: 0,
+        room: [].into(),
+    };
     s.claim_within(nothing).await;
-    assert_eq!((s.delivery(1).await.holder, s.row(2).await.holder), (None, None));
-    assert_eq!(s.ok_row(done(&delivery)).await.state.phase, Phase::Confirmed);
+    assert_eq!(
+        (s.delivery(1).await.holder, s.row(2).await.holder),
+        (None, None)
+    );
+    assert_eq!(
+        s.ok_row(done(&delivery)).await.state.phase,
+        Phase::Confirmed
+    );
     let answer = answered(&check_back, CheckBackAnswer::RolledBack);
     assert_eq!(s.ok_row(answer).await.state.phase, Phase::Cancelled);
     assert!(s.claim(other).await.work.is_empty());
@@ -159,6 +208,10 @@ pub async fn p10_end_after_the_work_was_taken_changes_nothing(s: Subject) {
     assert_eq!(s.dump().await, before);
     s.ok(later(&second, Duration::ZERO)).await;
     let before = s.dump().await;
-    assert_eq!(s.ok(done(&delivery)).await, Reply::LostLease, "free again, and still not its");
+    assert_eq!(
+        s.ok(done(&delivery)).await,
+        Reply::LostLease,
+        "free again, and still not its"
+    );
     assert_eq!(s.dump().await, before);
 }

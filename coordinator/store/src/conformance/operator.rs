@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use earnest_protocol::{
-    CheckBackAnswer, Decider, Decision, DeliveryState, Name, Options, Phase,
-};
+use earnest_protocol::{CheckBackAnswer, Decider, Decision, DeliveryState, Name, Options, Phase};
 
 use super::{
-    Subject, answered, confirm, done, failed, id, later, message, name, operator, park, prepare, retry, submit,
-    transaction,
+    Subject, answered, confirm, done, failed, id, later, message, name, operator, park, prepare,
+    retry, submit, transaction,
 };
 use crate::{Command, NewTransaction, OperatorAction, Rejection, Reply};
 
@@ -25,7 +23,12 @@ async fn made_due(s: &Subject, n: u8) -> u32 {
 
 async fn unsubscribe(s: &Subject, called: &str) {
     let namespace = Name::default_namespace();
-    assert!(s.store.delete_subscription(&namespace, &name(called)).await.expect("the store runs"));
+    assert!(
+        s.store
+            .delete_subscription(&namespace, &name(called))
+            .await
+            .expect("the store runs")
+    );
 }
 
 /// Transaction 1 is confirmed after its topic's only subscription went.
@@ -34,7 +37,14 @@ async fn orphaned(s: &Subject) {
     s.ok(prepare(transaction(1, vec![message("paid")]))).await;
     unsubscribe(s, "ledger").await;
     let row = s.ok_row(confirm(1)).await;
-    assert_eq!((row.state.phase, row.state.open_effects, row.state.parked_effects), (Phase::Confirming, 0, 1));
+    assert_eq!(
+        (
+            row.state.phase,
+            row.state.open_effects,
+            row.state.parked_effects
+        ),
+        (Phase::Confirming, 0, 1)
+    );
 }
 
 /// Who did what to what, when and why; the newest first.
@@ -42,17 +52,37 @@ pub async fn every_action_leaves_an_audit_line(s: Subject) {
     for n in [1, 2] {
         s.ok(prepare(transaction(n, vec![]))).await;
     }
-    for command in [park(1), retry(1), park(1), decide(1, Decision::Confirm), park(2), decide(2, Decision::Cancel)] {
+    for command in [
+        park(1),
+        retry(1),
+        park(1),
+        decide(1, Decision::Confirm),
+        park(2),
+        decide(2, Decision::Cancel),
+    ] {
         s.advance(Duration::from_secs(1));
         s.ok(command).await;
     }
     let audit = s.store.audit(100).await.expect("the query runs");
-    let lines: Vec<_> = audit.iter().map(|line| (line.action.as_str(), line.transaction)).collect();
+    let lines: Vec<_> = audit
+        .iter()
+        .map(|line| (line.action.as_str(), line.transaction))
+        .collect();
     let (one, two) = (Some(id(1)), Some(id(2)));
-    let expected =
-        [("decide cancel", two), ("park", two), ("decide confirm", one), ("park", one), ("retry", one), ("park", one)];
+    let expected = [
+        ("decide cancel", two),
+        ("park", two),
+        ("decide confirm", one),
+        ("park", one),
+        ("retry", one),
+        ("park", one),
+    ];
     assert_eq!(lines, expected);
-    assert!(audit.iter().all(|line| line.actor == "ada" && line.detail == "ticket 7"));
+    assert!(
+        audit
+            .iter()
+            .all(|line| line.actor == "ada" && line.detail == "ticket 7")
+    );
     assert_eq!(audit[0].at, s.store.now().await.expect("it runs"));
     assert_eq!(s.store.audit(2).await.expect("the query runs"), audit[..2]);
 }
@@ -62,9 +92,18 @@ pub async fn refused_action_leaves_no_audit_line(s: Subject) {
     s.ok(submit(transaction(1, vec![]))).await;
     s.ok(prepare(transaction(2, vec![]))).await;
     let before = s.dump().await;
-    assert!(matches!(s.run(park(1)).await, Err(Rejection::NothingToPark(_))));
-    assert!(matches!(s.run(decide(1, Decision::Cancel)).await, Err(Rejection::AlreadyDecided(_))));
-    assert!(matches!(s.run(decide(2, Decision::Cancel)).await, Err(Rejection::NotParked(_))));
+    assert!(matches!(
+        s.run(park(1)).await,
+        Err(Rejection::NothingToPark(_))
+    ));
+    assert!(matches!(
+        s.run(decide(1, Decision::Cancel)).await,
+        Err(Rejection::AlreadyDecided(_))
+    ));
+    assert!(matches!(
+        s.run(decide(2, Decision::Cancel)).await,
+        Err(Rejection::NotParked(_))
+    ));
     for command in [retry(9), park(9), decide(9, Decision::Cancel)] {
         assert_eq!(s.run(command).await, Err(Rejection::NotFound { id: id(9) }));
     }
@@ -78,15 +117,35 @@ pub async fn p6_operator_decides_only_what_is_parked(s: Subject) {
     for (n, decision) in [(1, Decision::Confirm), (2, Decision::Cancel)] {
         s.ok(prepare(transaction(n, vec![message("paid")]))).await;
         let refused = s.run(decide(n, decision)).await;
-        assert!(matches!(&refused, Err(Rejection::NotParked(row)) if row.id == id(n)), "{refused:?}");
+        assert!(
+            matches!(&refused, Err(Rejection::NotParked(row)) if row.id == id(n)),
+            "{refused:?}"
+        );
         s.ok(park(n)).await;
         let reply = s.ok(decide(n, decision)).await;
-        let Reply::Transaction { row, created: false, decided: true, .. } = reply else { panic!("{reply:?}") };
+        let Reply::Transaction {
+            row,
+            created: false,
+            decided: true,
+            ..
+        } = reply
+        else {
+            panic!("{reply:?}")
+        };
         assert_eq!(row.state.phase.decision(), Some(decision));
-        assert_eq!(row.decided.map(|(_, by)| by), Some(Decider::Operator("ada".into())));
+        assert_eq!(
+            row.decided.map(|(_, by)| by),
+            Some(Decider::Operator("ada".into()))
+        );
         assert_eq!(row.state.parked, None);
     }
-    assert_eq!((s.detail(1).await.deliveries.len(), s.detail(2).await.deliveries.len()), (1, 0));
+    assert_eq!(
+        (
+            s.detail(1).await.deliveries.len(),
+            s.detail(2).await.deliveries.len()
+        ),
+        (1, 0)
+    );
     s.dump().await.check();
 }
 
@@ -96,22 +155,43 @@ pub async fn p1_operator_flips_no_decision(s: Subject) {
     s.ok(submit(transaction(1, vec![message("paid")]))).await;
     let stands = s.row(1).await;
     let refused = s.run(decide(1, Decision::Cancel)).await;
-    assert_eq!(refused, Err(Rejection::AlreadyDecided(Box::new(stands.clone()))));
+    assert_eq!(
+        refused,
+        Err(Rejection::AlreadyDecided(Box::new(stands.clone())))
+    );
     let reply = s.ok(decide(1, Decision::Confirm)).await;
     assert_eq!(
         reply,
-        Reply::Transaction { row: Box::new(stands.clone()), created: false, decided: false, made_due: 0 }
+        Reply::Transaction {
+            row: Box::new(stands.clone()),
+            created: false,
+            decided: false,
+            made_due: 0
+        }
     );
     assert_eq!(s.row(1).await, stands);
 }
 
 /// Set aside: nobody is asked until a person takes it up again, and then at once and with a fresh budget.
 pub async fn park_and_retry_of_an_undecided_transaction(s: Subject) {
-    let options = Options { check_back_budget: 2, ..Options::default() };
-    s.ok(prepare(NewTransaction { options, ..transaction(1, vec![]) })).await;
+    let options = Options {
+        check_back_budget: 2,
+        ..Options::default()
+    };
+    s.ok(prepare(NewTransaction {
+        options,
+        ..transaction(1, vec![])
+    }))
+    .await;
     let row = s.ok_row(park(1)).await;
-    assert_eq!((row.state.phase, row.check_due, row.holder), (Phase::Prepared, None, None));
-    assert_eq!(row.state.parked.as_ref().map(|why| why.as_str().to_owned()), Some("look at it first".into()));
+    assert_eq!(
+        (row.state.phase, row.check_due, row.holder),
+        (Phase::Prepared, None, None)
+    );
+    assert_eq!(
+        row.state.parked.as_ref().map(|why| why.as_str().to_owned()),
+        Some("look at it first".into())
+    );
     s.advance(Duration::from_hours(1));
     let node = s.node().await;
     assert!(s.claim(node).await.work.is_empty());
@@ -131,7 +211,10 @@ pub async fn p10_park_takes_the_lease_of_a_check_back(s: Subject) {
     s.ok(park(1)).await;
     s.ok(retry(1)).await;
     let before = s.dump().await;
-    assert_eq!(s.ok(answered(&work, CheckBackAnswer::Committed)).await, Reply::LostLease);
+    assert_eq!(
+        s.ok(answered(&work, CheckBackAnswer::Committed)).await,
+        Reply::LostLease
+    );
     assert_eq!(s.dump().await, before);
 }
 
@@ -143,10 +226,21 @@ pub async fn p4_park_sets_aside_all_that_is_owed(s: Subject) {
     let work = s.deliveries(node).await;
     s.ok(done(&work[0])).await;
     let row = s.ok_row(park(1)).await;
-    assert_eq!((row.state.phase, row.state.open_effects, row.state.parked_effects), (Phase::Confirming, 0, 2));
+    assert_eq!(
+        (
+            row.state.phase,
+            row.state.open_effects,
+            row.state.parked_effects
+        ),
+        (Phase::Confirming, 0, 2)
+    );
     let before = s.dump().await;
     before.check();
-    for command in [done(&work[1]), failed(&work[2]), later(&work[2], Duration::ZERO)] {
+    for command in [
+        done(&work[1]),
+        failed(&work[2]),
+        later(&work[2], Duration::ZERO),
+    ] {
         assert_eq!(s.ok(command).await, Reply::LostLease);
     }
     assert_eq!(s.dump().await, before);
@@ -156,7 +250,10 @@ pub async fn p4_park_sets_aside_all_that_is_owed(s: Subject) {
         s.ok(done(&work)).await;
     }
     assert_eq!(s.row(1).await.state.phase, Phase::Confirmed);
-    assert!(matches!(s.run(park(1)).await, Err(Rejection::NothingToPark(_))));
+    assert!(matches!(
+        s.run(park(1)).await,
+        Err(Rejection::NothingToPark(_))
+    ));
 }
 
 /// Nothing is waited for that could run now; what runs already is left alone.
@@ -186,12 +283,21 @@ pub async fn p4_retry_adopts_a_message_that_had_no_subscription(s: Subject) {
     orphaned(&s).await;
     assert_eq!(made_due(&s, 1).await, 0, "there is still none");
     let only = s.delivery(1).await;
-    assert_eq!((only.state, &only.key.subscription), (DeliveryState::Parked, &None));
+    assert_eq!(
+        (only.state, &only.key.subscription),
+        (DeliveryState::Parked, &None)
+    );
     s.subscribe("rewards", "paid").await;
     s.subscribe("stock", "paid").await;
     s.subscribe("other", "shipped").await;
     assert_eq!(made_due(&s, 1).await, 2);
-    let names: Vec<_> = s.detail(1).await.deliveries.into_iter().map(|row| row.key.subscription).collect();
+    let names: Vec<_> = s
+        .detail(1)
+        .await
+        .deliveries
+        .into_iter()
+        .map(|row| row.key.subscription)
+        .collect();
     assert_eq!(names, [Some(name("rewards")), Some(name("stock"))]);
     s.dump().await.check();
     let node = s.node().await;

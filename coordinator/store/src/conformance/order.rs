@@ -5,8 +5,8 @@ use std::time::Duration;
 use earnest_protocol::{DeliveryState, TransactionId};
 
 use super::{
-    Subject, cancel, confirm, done, fast_path::admit, failed, id, keyed, later, message, name, no_grant, park,
-    prepare, release, retry, submit, transaction,
+    Subject, cancel, confirm, done, failed, fast_path::admit, id, keyed, later, message, name,
+    no_grant, park, prepare, release, retry, submit, transaction,
 };
 use crate::{DeliveryWork, Reply};
 
@@ -38,7 +38,8 @@ async fn drain(s: &Subject) -> Vec<TransactionId> {
 pub async fn p9_order_is_that_of_the_decisions(s: Subject) {
     s.subscribe_ordered("ledger", "paid").await;
     for n in [1, 2, 3, 4] {
-        s.ok(prepare(transaction(n, vec![keyed("paid", "k")]))).await;
+        s.ok(prepare(transaction(n, vec![keyed("paid", "k")])))
+            .await;
     }
     for command in [confirm(3), confirm(1), cancel(2), confirm(4)] {
         s.ok(command).await;
@@ -62,7 +63,11 @@ pub async fn p9_one_at_a_time_per_key(s: Subject) {
     }
     assert!(s.claim(node).await.work.is_empty());
     s.ok(of_key(4, "k")).await;
-    assert_eq!(s.one_delivery(node).await.key.transaction, id(4), "nobody is in front of it");
+    assert_eq!(
+        s.one_delivery(node).await.key.transaction,
+        id(4),
+        "nobody is in front of it"
+    );
 }
 
 /// Keys don't wait for one another, and what has none waits for nobody.
@@ -87,19 +92,34 @@ pub async fn p9_other_subscriptions_do_not_wait(s: Subject) {
         s.ok(of_key(n, "k")).await;
     }
     let mut work = s.deliveries(node).await;
-    let count = |called: &str| work.iter().filter(|work| work.subscription.name == name(called)).count();
-    assert_eq!((count("ledger"), count("rewards"), count("stock")), (1, 1, 2));
+    let count = |called: &str| {
+        work.iter()
+            .filter(|work| work.subscription.name == name(called))
+            .count()
+    };
+    assert_eq!(
+        (count("ledger"), count("rewards"), count("stock")),
+        (1, 1, 2)
+    );
     work.retain(|work| work.subscription.name == name("ledger"));
     s.ok(done(&work[0])).await;
     let next = s.one_delivery(node).await;
-    assert_eq!((next.key.transaction, &next.subscription.name), (id(2), &name("ledger")));
+    assert_eq!(
+        (next.key.transaction, &next.subscription.name),
+        (id(2), &name("ledger"))
+    );
 }
 
 /// The messages of one transaction follow one another in its order.
 pub async fn p9_messages_of_one_transaction_keep_their_order(s: Subject) {
     let node = s.node().await;
     s.subscribe_ordered("ledger", "paid").await;
-    let messages = vec![keyed("paid", "k"), message("paid"), keyed("paid", "k"), keyed("paid", "k")];
+    let messages = vec![
+        keyed("paid", "k"),
+        message("paid"),
+        keyed("paid", "k"),
+        keyed("paid", "k"),
+    ];
     s.ok(submit(transaction(1, messages))).await;
     let first = s.deliveries(node).await;
     let ordinals: Vec<_> = first.iter().map(|work| work.key.ordinal.0).collect();
@@ -132,7 +152,10 @@ pub async fn p9_nothing_overtakes_the_first(s: Subject) {
     assert_eq!(work.key.transaction, id(1));
     s.ok(failed(&work)).await;
     let claimed = s.claim(node).await;
-    assert!(claimed.work.is_empty() && claimed.next_due.is_none(), "a person must see to it first");
+    assert!(
+        claimed.work.is_empty() && claimed.next_due.is_none(),
+        "a person must see to it first"
+    );
     s.ok(of_key(4, "k")).await;
     assert!(s.claim(node).await.work.is_empty());
     s.ok(retry(1)).await;
@@ -148,7 +171,10 @@ pub async fn p9_parked_in_the_middle_keeps_its_place(s: Subject) {
     s.ok(park(2)).await;
     assert_eq!(drain(&s).await, [id(1)]);
     let reply = s.ok(retry(3)).await;
-    assert!(matches!(reply, Reply::Transaction { made_due: 0, .. }), "it is not its turn: {reply:?}");
+    assert!(
+        matches!(reply, Reply::Transaction { made_due: 0, .. }),
+        "it is not its turn: {reply:?}"
+    );
     s.ok(retry(2)).await;
     assert_eq!(drain(&s).await, [2, 3].map(id));
     s.dump().await.check();
@@ -174,7 +200,10 @@ pub async fn p9_order_outlives_its_subscription(s: Subject) {
     for n in [1, 2, 3] {
         s.ok(of_key(n, "k")).await;
     }
-    s.store.delete_subscription(&name("default"), &name("ledger")).await.expect("the store runs");
+    s.store
+        .delete_subscription(&name("default"), &name("ledger"))
+        .await
+        .expect("the store runs");
     s.subscribe_ordered("ledger", "paid").await;
     s.ok(of_key(4, "k")).await;
     for n in [3, 1, 2] {
@@ -187,7 +216,8 @@ pub async fn p9_order_outlives_its_subscription(s: Subject) {
 /// In one batch the order is that of the commands.
 pub async fn p9_order_within_a_batch(s: Subject) {
     s.subscribe_ordered("ledger", "paid").await;
-    s.batch([3, 1, 2].map(|n| of_key(n, "k")).into(), no_grant()).await;
+    s.batch([3, 1, 2].map(|n| of_key(n, "k")).into(), no_grant())
+        .await;
     assert_eq!(drain(&s).await, [3, 1, 2].map(id));
 }
 

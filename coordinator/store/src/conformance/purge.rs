@@ -4,24 +4,37 @@ use std::time::Duration;
 
 use earnest_protocol::{Timestamp, TransactionId};
 
-use super::{Subject, TestClock, answered, cancel, confirm, done, id, later, message, park, prepare, submit, transaction};
+use super::{
+    Subject, TestClock, answered, cancel, confirm, done, id, later, message, park, prepare, submit,
+    transaction,
+};
 use crate::{Command, Decide, NewTransaction, PurgeReport, Rejection, TransactionFilter};
 
 const DAY: Duration = Duration::from_hours(24);
 const MOMENT: Duration = Duration::from_micros(1);
 
 async fn purge(s: &Subject, older_than: Duration, limit: usize) -> PurgeReport {
-    s.store.purge(older_than, limit).await.expect("the purge runs")
+    s.store
+        .purge(older_than, limit)
+        .await
+        .expect("the purge runs")
 }
 
 async fn known(s: &Subject) -> Vec<TransactionId> {
-    let page = s.store.transactions(&TransactionFilter::default(), None, 1_000).await.expect("the query runs");
+    let page = s
+        .store
+        .transactions(&TransactionFilter::default(), None, 1_000)
+        .await
+        .expect("the query runs");
     page.rows.into_iter().rev().map(|row| row.id).collect()
 }
 
 /// A transaction whose id was made at `at`.
 fn made(at: Timestamp, n: u8) -> NewTransaction {
-    NewTransaction { id: TransactionId::from_parts(at, [n; 10]), ..transaction(n, vec![]) }
+    NewTransaction {
+        id: TransactionId::from_parts(at, [n; 10]),
+        ..transaction(n, vec![])
+    }
 }
 
 /// Whatever is not over stays, however old.
@@ -47,10 +60,18 @@ pub async fn p4_purge_keeps_what_is_unfinished(s: Subject) {
     s.ok(cancel(8)).await;
     s.advance(DAY * 30);
     let before = s.dump().await;
-    assert_eq!(purge(&s, DAY, 1_000).await, PurgeReport { removed: 3, more: false });
+    assert_eq!(
+        purge(&s, DAY, 1_000).await,
+        PurgeReport {
+            removed: 3,
+            more: false
+        }
+    );
     assert_eq!(known(&s).await, [2, 3, 4, 5, 7].map(id));
     let mut expected = before;
-    expected.transactions.retain(|whole| whole.row.finished_at.is_none());
+    expected
+        .transactions
+        .retain(|whole| whole.row.finished_at.is_none());
     assert_eq!(s.dump().await, expected, "and nothing of it was touched");
 }
 
@@ -61,7 +82,8 @@ pub async fn purge_removes_all_of_what_is_finished(s: Subject) {
     s.advance(Duration::from_secs(10));
     let node = s.node().await;
     let work = s.one_check_back(node).await;
-    s.ok(answered(&work, earnest_protocol::CheckBackAnswer::Unknown)).await;
+    s.ok(answered(&work, earnest_protocol::CheckBackAnswer::Unknown))
+        .await;
     s.ok(park(1)).await;
     s.ok(confirm(1)).await;
     let work = s.one_delivery(node).await;
@@ -72,11 +94,29 @@ pub async fn purge_removes_all_of_what_is_finished(s: Subject) {
     s.advance(DAY * 2);
     let before = s.dump().await;
     assert_eq!(before.audit.len(), 1);
-    assert_eq!(purge(&s, DAY, 10).await, PurgeReport { removed: 1, more: false });
+    assert_eq!(
+        purge(&s, DAY, 10).await,
+        PurgeReport {
+            removed: 1,
+            more: false
+        }
+    );
     assert!(s.detail_of(id(1)).await.is_none());
-    assert!(s.store.transaction(id(1)).await.expect("the query runs").is_none());
+    assert!(
+        s.store
+            .transaction(id(1))
+            .await
+            .expect("the query runs")
+            .is_none()
+    );
     let after = s.dump().await;
-    assert_eq!(after, super::Dump { transactions: vec![], ..before });
+    assert_eq!(
+        after,
+        super::Dump {
+            transactions: vec![],
+            ..before
+        }
+    );
     // Nothing of it is left to come up again under an id of its own time.
     assert_eq!(purge(&s, DAY, 10).await, PurgeReport::default());
 }
@@ -111,8 +151,20 @@ pub async fn purge_of_just_so_many_leaves_no_more(s: Subject) {
         s.ok(submit(transaction(n, vec![]))).await;
     }
     s.advance(DAY * 2);
-    assert_eq!(purge(&s, DAY, 2).await, PurgeReport { removed: 2, more: true });
-    assert_eq!(purge(&s, DAY, 2).await, PurgeReport { removed: 2, more: false });
+    assert_eq!(
+        purge(&s, DAY, 2).await,
+        PurgeReport {
+            removed: 2,
+            more: true
+        }
+    );
+    assert_eq!(
+        purge(&s, DAY, 2).await,
+        PurgeReport {
+            removed: 2,
+            more: false
+        }
+    );
 }
 
 /// P1: an id that may have been purged is refused, lest its transaction be decided a second time.
@@ -127,7 +179,10 @@ pub async fn p1_purged_id_is_refused(s: Subject) {
         assert_eq!(s.run(prepare(transaction(n, vec![]))).await, too_old);
         assert_eq!(s.run(submit(transaction(n, vec![]))).await, too_old);
         assert_eq!(s.run(cancel(n)).await, too_old);
-        assert_eq!(s.run(confirm(n)).await, Err(Rejection::NotFound { id: id(n) }));
+        assert_eq!(
+            s.run(confirm(n)).await,
+            Err(Rejection::NotFound { id: id(n) })
+        );
     }
     assert_eq!(s.dump().await, before);
     s.ok(prepare(transaction(2, vec![]))).await;
@@ -143,11 +198,17 @@ pub async fn p1_horizon_stands_where_the_purge_came_to(s: Subject) {
     let just_before = Timestamp::from_micros(horizon.as_micros() - 1_000);
     s.ok(submit(made(horizon, 3))).await;
     let refused = s.run(submit(made(just_before, 4))).await;
-    assert!(matches!(refused, Err(Rejection::TooOld { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Rejection::TooOld { .. })),
+        "{refused:?}"
+    );
     // A longer time now doesn't bring back what went.
     purge(&s, DAY * 2, 10).await;
     let refused = s.run(submit(made(just_before, 4))).await;
-    assert!(matches!(refused, Err(Rejection::TooOld { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Rejection::TooOld { .. })),
+        "{refused:?}"
+    );
 }
 
 /// Nothing went, so no id is in doubt.
@@ -165,11 +226,26 @@ pub async fn p1_id_from_the_future_is_not_purged_early(s: Subject) {
     s.ok(submit(future.clone())).await;
     s.ok(submit(transaction(2, vec![]))).await;
     s.advance(DAY * 5);
-    assert_eq!(purge(&s, DAY, 10).await, PurgeReport { removed: 1, more: false });
+    assert_eq!(
+        purge(&s, DAY, 10).await,
+        PurgeReport {
+            removed: 1,
+            more: false
+        }
+    );
     assert_eq!(known(&s).await, [future.id]);
     s.advance(DAY * 6 + Duration::from_millis(1));
-    assert_eq!(purge(&s, DAY, 10).await, PurgeReport { removed: 1, more: false });
-    assert_eq!(s.run(submit(future.clone())).await, Err(Rejection::TooOld { id: future.id }));
+    assert_eq!(
+        purge(&s, DAY, 10).await,
+        PurgeReport {
+            removed: 1,
+            more: false
+        }
+    );
+    assert_eq!(
+        s.run(submit(future.clone())).await,
+        Err(Rejection::TooOld { id: future.id })
+    );
 }
 
 /// A tombstone is history, too.

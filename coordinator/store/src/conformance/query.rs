@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
-use earnest_protocol::{Name, NodeEpoch, Phase, Timestamp, TransactionId};
+use earnest_protocol::{Decision, Name, NodeEpoch, Phase, Timestamp, TransactionId};
 
 use super::{
-    Subject, TestClock, cancel, confirm, done, failed, id, later, message, name, park, prepare, submit, topic,
-    transaction,
+    Subject, TestClock, cancel, decide_as, done, failed, id, later, message, name, park, prepare,
+    submit, topic, transaction,
 };
 use crate::{Backlog, Cursor, NewTransaction, SubscriptionRow, TransactionFilter};
 
 async fn found(s: &Subject, filter: TransactionFilter) -> Vec<TransactionId> {
-    let page = s.store.transactions(&filter, None, 100).await.expect("the query runs");
+    let page = s
+        .store
+        .transactions(&filter, None, 100)
+        .await
+        .expect("the query runs");
     assert_eq!(page.next, None);
     page.rows.into_iter().map(|row| row.id).collect()
 }
@@ -25,7 +29,11 @@ fn numbers<const N: usize>(n: [u8; N]) -> Vec<TransactionId> {
 /// 7 a tombstone, 8 of another namespace and initiator.
 async fn some_of_each(s: &Subject) -> NodeEpoch {
     s.subscribe("ledger", "paid").await;
-    s.put(SubscriptionRow { namespace: name("other"), ..super::subscription("elsewhere", "paid") }).await;
+    s.put(SubscriptionRow {
+        namespace: name("other"),
+        ..super::subscription("elsewhere", "paid")
+    })
+    .await;
     let new = |n| transaction(n, vec![message("paid")]);
     let node = s.node().await;
     s.ok(submit(new(1))).await;
@@ -44,7 +52,11 @@ async fn some_of_each(s: &Subject) -> NodeEpoch {
     s.ok(park(5)).await;
     s.advance(Duration::from_secs(1));
     s.ok(cancel(7)).await;
-    let other = NewTransaction { namespace: name("other"), initiator: name("shop"), ..new(8) };
+    let other = NewTransaction {
+        namespace: name("other"),
+        initiator: name("shop"),
+        ..new(8)
+    };
     s.ok(prepare(other)).await;
     node
 }
@@ -54,26 +66,56 @@ pub async fn filters_find_what_they_say(s: Subject) {
     some_of_each(&s).await;
     let any = TransactionFilter::default;
     assert_eq!(found(&s, any()).await, numbers([8, 7, 6, 5, 4, 3, 2, 1]));
-    let of = |phases: &[Phase]| TransactionFilter { phases: phases.into(), ..any() };
+    let of = |phases: &[Phase]| TransactionFilter {
+        phases: phases.into(),
+        ..any()
+    };
     assert_eq!(found(&s, of(&[Phase::Prepared])).await, numbers([8, 5, 4]));
     assert_eq!(found(&s, of(&[Phase::Confirming])).await, numbers([6, 2]));
     assert_eq!(found(&s, of(&[Phase::Confirmed])).await, numbers([1]));
     assert_eq!(found(&s, of(&[Phase::Cancelling])).await, []);
     assert_eq!(found(&s, of(&[Phase::Cancelled])).await, numbers([7, 3]));
-    assert_eq!(found(&s, of(&[Phase::Confirming, Phase::Cancelled])).await, numbers([7, 6, 3, 2]));
+    assert_eq!(
+        found(&s, of(&[Phase::Confirming, Phase::Cancelled])).await,
+        numbers([7, 6, 3, 2])
+    );
     assert_eq!(found(&s, of(&Phase::ALL)).await.len(), 8);
     let namespace = Some(name("other"));
-    assert_eq!(found(&s, TransactionFilter { namespace, ..any() }).await, numbers([8]));
+    assert_eq!(
+        found(&s, TransactionFilter { namespace, ..any() }).await,
+        numbers([8])
+    );
     let initiator = Some(name("cashier"));
-    assert_eq!(found(&s, TransactionFilter { initiator, ..any() }).await, numbers([6, 5, 4, 3, 2, 1]));
-    let by_key = |key: &str| TransactionFilter { business_key: Some(key.into()), ..any() };
+    let filter = TransactionFilter { initiator, ..any() };
+    assert_eq!(
+        found(&s, filter).await,
+        numbers([7, 6, 5, 4, 3, 2, 1]),
+        "who cancelled is known"
+    );
+    let by_key = |key: &str| TransactionFilter {
+        business_key: Some(key.into()),
+        ..any()
+    };
     assert_eq!(found(&s, by_key("order-4")).await, numbers([4]));
     assert_eq!(found(&s, by_key("order-99")).await, []);
-    assert_eq!(found(&s, by_key("")).await, numbers([7]), "a tombstone has none");
-    let by_topic = |of: &str| TransactionFilter { topic: Some(topic(of)), ..any() };
-    assert_eq!(found(&s, by_topic("paid")).await, numbers([8, 6, 5, 3, 2, 1]));
+    assert_eq!(
+        found(&s, by_key("")).await,
+        numbers([7]),
+        "a tombstone has none"
+    );
+    let by_topic = |of: &str| TransactionFilter {
+        topic: Some(topic(of)),
+        ..any()
+    };
+    assert_eq!(
+        found(&s, by_topic("paid")).await,
+        numbers([8, 6, 5, 3, 2, 1])
+    );
     assert_eq!(found(&s, by_topic("shipped")).await, []);
-    let older = |secs| TransactionFilter { older_than: Some(Duration::from_secs(secs)), ..any() };
+    let older = |secs| TransactionFilter {
+        older_than: Some(Duration::from_secs(secs)),
+        ..any()
+    };
     assert_eq!(found(&s, older(0)).await.len(), 8);
     assert_eq!(found(&s, older(1)).await, numbers([6, 5, 4, 3, 2, 1]));
     assert_eq!(found(&s, older(2)).await, numbers([6, 1]));
@@ -83,14 +125,41 @@ pub async fn filters_find_what_they_say(s: Subject) {
 /// Parked as a whole or with an effect; together with everything else.
 pub async fn filters_combine(s: Subject) {
     some_of_each(&s).await;
-    let parked = || TransactionFilter { parked: true, ..TransactionFilter::default() };
+    let parked = || TransactionFilter {
+        parked: true,
+        ..TransactionFilter::default()
+    };
     assert_eq!(found(&s, parked()).await, numbers([6, 5]));
     let phases = vec![Phase::Prepared, Phase::Cancelled];
-    assert_eq!(found(&s, TransactionFilter { phases, ..parked() }).await, numbers([5]));
+    assert_eq!(
+        found(&s, TransactionFilter { phases, ..parked() }).await,
+        numbers([5])
+    );
     let key = Some("order-6".to_owned());
-    assert_eq!(found(&s, TransactionFilter { business_key: key.clone(), ..parked() }).await, numbers([6]));
+    assert_eq!(
+        found(
+            &s,
+            TransactionFilter {
+                business_key: key.clone(),
+                ..parked()
+            }
+        )
+        .await,
+        numbers([6])
+    );
     let phases = vec![Phase::Prepared];
-    assert_eq!(found(&s, TransactionFilter { business_key: key, phases, ..parked() }).await, []);
+    assert_eq!(
+        found(
+            &s,
+            TransactionFilter {
+                business_key: key,
+                phases,
+                ..parked()
+            }
+        )
+        .await,
+        []
+    );
     let all = TransactionFilter {
         namespace: Some(Name::default_namespace()),
         phases: vec![Phase::Confirming],
@@ -101,7 +170,17 @@ pub async fn filters_combine(s: Subject) {
         parked: false,
     };
     assert_eq!(found(&s, all.clone()).await, numbers([2]));
-    assert_eq!(found(&s, TransactionFilter { parked: true, ..all }).await, []);
+    assert_eq!(
+        found(
+            &s,
+            TransactionFilter {
+                parked: true,
+                ..all
+            }
+        )
+        .await,
+        []
+    );
 }
 
 /// Page by page: each row once, and the last page says that it is the last.
@@ -112,17 +191,34 @@ pub async fn pages_show_each_row_once(s: Subject) {
     for n in [2, 4, 6] {
         s.ok(cancel(n)).await;
     }
-    let open = TransactionFilter { phases: vec![Phase::Prepared], ..TransactionFilter::default() };
-    for (filter, expected) in
-        [(TransactionFilter::default(), numbers([10, 9, 8, 7, 6, 5, 4, 3, 2, 1])), (open, numbers([10, 9, 8, 7, 5, 3, 1]))]
-    {
+    let open = TransactionFilter {
+        phases: vec![Phase::Prepared],
+        ..TransactionFilter::default()
+    };
+    for (filter, expected) in [
+        (
+            TransactionFilter::default(),
+            numbers([10, 9, 8, 7, 6, 5, 4, 3, 2, 1]),
+        ),
+        (open, numbers([10, 9, 8, 7, 5, 3, 1])),
+    ] {
         for limit in [1, 3, 5, 7, 10, 11] {
             let (mut seen, mut after) = (Vec::new(), None);
             loop {
-                let page = s.store.transactions(&filter, after, limit).await.expect("the query runs");
-                assert!(!page.rows.is_empty() && page.rows.len() <= limit, "an empty page says nothing");
+                let page = s
+                    .store
+                    .transactions(&filter, after, limit)
+                    .await
+                    .expect("the query runs");
+                assert!(
+                    !page.rows.is_empty() && page.rows.len() <= limit,
+                    "an empty page says nothing"
+                );
                 seen.extend(page.rows.iter().map(|row| row.id));
-                assert_eq!(page.next, (seen.len() < expected.len()).then(|| Cursor(seen[seen.len() - 1])));
+                assert_eq!(
+                    page.next,
+                    (seen.len() < expected.len()).then(|| Cursor(seen[seen.len() - 1]))
+                );
                 after = page.next;
                 if after.is_none() {
                     break;
@@ -132,7 +228,11 @@ pub async fn pages_show_each_row_once(s: Subject) {
         }
     }
     let beyond = Some(Cursor(id(1)));
-    let page = s.store.transactions(&TransactionFilter::default(), beyond, 5).await.expect("the query runs");
+    let page = s
+        .store
+        .transactions(&TransactionFilter::default(), beyond, 5)
+        .await
+        .expect("the query runs");
     assert!(page.rows.is_empty() && page.next.is_none());
 }
 
@@ -140,13 +240,22 @@ pub async fn pages_show_each_row_once(s: Subject) {
 pub async fn detail_shows_all_of_one_transaction(s: Subject) {
     some_of_each(&s).await;
     let detail = s.detail(6).await;
-    assert_eq!(Some(detail.transaction), s.store.transaction(id(6)).await.expect("the query runs"));
+    assert_eq!(
+        Some(detail.transaction),
+        s.store.transaction(id(6)).await.expect("the query runs")
+    );
     assert_eq!(detail.messages, [message("paid")]);
     assert_eq!(detail.deliveries.len(), 1);
     assert_eq!(detail.attempts.len(), 1);
     assert_eq!(detail.attempts[0].transaction, id(6));
     assert!(s.detail_of(id(99)).await.is_none());
-    assert!(s.store.transaction(id(99)).await.expect("the query runs").is_none());
+    assert!(
+        s.store
+            .transaction(id(99))
+            .await
+            .expect("the query runs")
+            .is_none()
+    );
 }
 
 /// The newest hundred attempts, newest first.
@@ -158,7 +267,13 @@ pub async fn detail_shows_the_newest_attempts(s: Subject) {
         let work = s.one_delivery(node).await;
         s.ok(later(&work, Duration::ZERO)).await;
     }
-    let attempts: Vec<_> = s.detail(1).await.attempts.iter().map(|attempt| attempt.number).collect();
+    let attempts: Vec<_> = s
+        .detail(1)
+        .await
+        .attempts
+        .iter()
+        .map(|attempt| attempt.number)
+        .collect();
     assert_eq!(attempts, (6..=105).rev().collect::<Vec<_>>());
 }
 
@@ -166,16 +281,26 @@ pub async fn detail_shows_the_newest_attempts(s: Subject) {
 pub async fn backlog_counts_what_is_owed(s: Subject) {
     assert_eq!(s.store.backlog().await.expect("the query runs"), []);
     some_of_each(&s).await;
-    s.ok(confirm(8)).await;
-    s.ok(prepare(transaction(20, vec![message("paid")]))).await;
-    s.store.delete_subscription(&name("other"), &name("elsewhere")).await.expect("the store runs");
-    let lost = NewTransaction { namespace: name("other"), initiator: name("shop"), ..transaction(21, vec![message("paid")]) };
-    s.put(SubscriptionRow { namespace: name("other"), ..super::subscription("elsewhere", "paid") }).await;
+    // 8 is confirmed before its subscription goes, 21 after that, 20 never.
+    let (default, other) = (Name::default_namespace(), name("other"));
+    let lost = NewTransaction {
+        namespace: other.clone(),
+        ..transaction(21, vec![message("paid")])
+    };
     s.ok(prepare(lost)).await;
-    s.store.delete_subscription(&name("other"), &name("elsewhere")).await.expect("the store runs");
-    s.ok(super::decide_as(21, earnest_protocol::Decision::Confirm, None)).await;
-    let (default, other, second) = (Name::default_namespace(), name("other"), TestClock::START.after(Duration::from_secs(2)));
-    let line = |namespace: &Name, subscription: Option<&str>, pending, parked, oldest_pending: Option<Timestamp>| Backlog {
+    s.ok(prepare(transaction(20, vec![message("paid")]))).await;
+    s.ok(decide_as(8, Decision::Confirm, None)).await;
+    s.store
+        .delete_subscription(&other, &name("elsewhere"))
+        .await
+        .expect("the store runs");
+    s.ok(decide_as(21, Decision::Confirm, None)).await;
+    let second = TestClock::START.after(Duration::from_secs(2));
+    let line = |namespace: &Name,
+                subscription: Option<&str>,
+                pending,
+                parked,
+                oldest_pending: Option<Timestamp>| Backlog {
         namespace: namespace.clone(),
         subscription: subscription.map(name),
         pending,
@@ -200,14 +325,24 @@ pub async fn unfinished_counts_by_phase(s: Subject) {
     };
     assert_eq!(counts().await, []);
     some_of_each(&s).await;
-    assert_eq!(counts().await, [(None, 1), (Some(Phase::Prepared), 3), (Some(Phase::Confirming), 2)]);
+    assert_eq!(
+        counts().await,
+        [
+            (None, 1),
+            (Some(Phase::Prepared), 3),
+            (Some(Phase::Confirming), 2)
+        ]
+    );
 }
 
 /// The store's time is its clock's; it answers, and says how durable it is.
 pub async fn store_tells_its_time_and_health(s: Subject) {
     assert_eq!(s.store.now().await.expect("it runs"), TestClock::START);
     s.advance(Duration::from_secs(5));
-    assert_eq!(s.store.now().await.expect("it runs"), TestClock::START.after(Duration::from_secs(5)));
+    assert_eq!(
+        s.store.now().await.expect("it runs"),
+        TestClock::START.after(Duration::from_secs(5))
+    );
     s.store.ping().await.expect("it answers");
     let durability = s.store.durability().await.expect("it answers");
     assert!(!durability.store.is_empty() && !durability.settings.is_empty());

@@ -9,8 +9,9 @@ use super::{
     commands::{id, name, topic},
 };
 use crate::{
-    AdmitNone, Applied, CheckBackWork, ClaimRequest, Claimed, Clock, Command, DeliveryRow, DeliveryWork,
-    Destination, Detail, LeaseGrant, Rejection, Reply, Store, SubscriptionRow, TransactionRow, Work,
+    AdmitNone, Applied, CheckBackWork, ClaimRequest, Claimed, Clock, Command, DeliveryRow,
+    DeliveryWork, Destination, Detail, LeaseGrant, Rejection, Reply, Store, SubscriptionRow,
+    TransactionRow, Work,
 };
 
 /// How long a node of the cases counts as alive.
@@ -27,14 +28,20 @@ pub struct Subject {
 
 impl fmt::Debug for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subject").field("now", &self.clock.now()).finish_non_exhaustive()
+        f.debug_struct("Subject")
+            .field("now", &self.clock.now())
+            .finish_non_exhaustive()
     }
 }
 
 impl Subject {
     /// `store` must be empty and take its time from `clock`; `held` is dropped after it (its directory, say).
     pub fn new(store: Arc<dyn Store>, clock: TestClock, held: impl Any + Send + Sync) -> Self {
-        Self { store, clock, _held: Box::new(held) }
+        Self {
+            store,
+            clock,
+            _held: Box::new(held),
+        }
     }
 
     /// Runs one command that leases nothing.
@@ -46,7 +53,9 @@ impl Subject {
     /// Runs one command that must be accepted.
     pub async fn ok(&self, command: Command) -> Reply {
         let shown = format!("{command:?}");
-        self.run(command).await.unwrap_or_else(|rejection| panic!("{shown} was refused: {rejection}"))
+        self.run(command)
+            .await
+            .unwrap_or_else(|rejection| panic!("{shown} was refused: {rejection}"))
     }
 
     /// Runs one command that must be accepted, and returns the transaction after it.
@@ -69,7 +78,11 @@ impl Subject {
     /// Runs a batch.
     pub async fn batch(&self, commands: Vec<Command>, grant: LeaseGrant) -> Applied {
         let expected = commands.len();
-        let applied = self.store.apply(&commands, grant).await.expect("the batch runs");
+        let applied = self
+            .store
+            .apply(&commands, grant)
+            .await
+            .expect("the batch runs");
         assert_eq!(applied.results.len(), expected, "one answer per command");
         applied
     }
@@ -81,7 +94,9 @@ impl Subject {
 
     /// The transaction number `n` with everything.
     pub async fn detail(&self, n: u8) -> Detail {
-        self.detail_of(id(n)).await.expect("the transaction is known")
+        self.detail_of(id(n))
+            .await
+            .expect("the transaction is known")
     }
 
     /// A transaction with everything.
@@ -103,12 +118,21 @@ impl Subject {
 
     /// Enrols a node.
     pub async fn node(&self) -> NodeEpoch {
-        self.store.enrol("node", LEASE).await.expect("the node is enrolled")
+        self.store
+            .enrol("node", LEASE)
+            .await
+            .expect("the node is enrolled")
     }
 
     /// Claims without any bound that matters.
     pub async fn claim(&self, epoch: NodeEpoch) -> Claimed {
-        self.claim_within(ClaimRequest { epoch, total: 1_000, per_target: 1_000, room: HashMap::new() }).await
+        self.claim_within(ClaimRequest {
+            epoch,
+            total: 1_000,
+            per_target: 1_000,
+            room: HashMap::new(),
+        })
+        .await
     }
 
     /// Claims within bounds.
@@ -152,18 +176,28 @@ impl Subject {
 
     /// The same, in order per key.
     pub async fn subscribe_ordered(&self, called: &str, to: &str) -> SubscriptionRow {
-        self.put(SubscriptionRow { ordered: true, ..subscription(called, to) }).await
+        self.put(SubscriptionRow {
+            ordered: true,
+            ..subscription(called, to)
+        })
+        .await
     }
 
     /// Creates or replaces a subscription.
     pub async fn put(&self, row: SubscriptionRow) -> SubscriptionRow {
-        self.store.put_subscription(row).await.expect("the subscription is kept")
+        self.store
+            .put_subscription(row)
+            .await
+            .expect("the subscription is kept")
     }
 
     /// Pauses or resumes a subscription.
     pub async fn pause(&self, called: &str, paused: bool) -> Option<SubscriptionRow> {
         let namespace = Name::default_namespace();
-        self.store.pause_subscription(&namespace, &name(called), paused).await.expect("the store runs")
+        self.store
+            .pause_subscription(&namespace, &name(called), paused)
+            .await
+            .expect("the store runs")
     }
 }
 
@@ -185,7 +219,10 @@ pub fn subscription(called: &str, to: &str) -> SubscriptionRow {
 
 /// Leases nothing.
 pub fn no_grant() -> LeaseGrant {
-    LeaseGrant { epoch: NodeEpoch(0), admission: Arc::new(AdmitNone) }
+    LeaseGrant {
+        epoch: NodeEpoch(0),
+        admission: Arc::new(AdmitNone),
+    }
 }
 
 /// The deliveries among `work`, which must be all of it.

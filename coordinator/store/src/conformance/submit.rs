@@ -11,20 +11,34 @@ use crate::{Rejection, Reply};
 pub async fn submit_records_confirms_and_owes(s: Subject) {
     s.subscribe("ledger", "paid").await;
     let reply = s.ok(submit(transaction(1, vec![message("paid")]))).await;
-    let Reply::Transaction { row, created: true, decided: true, .. } = reply else { panic!("{reply:?}") };
+    let Reply::Transaction {
+        row,
+        created: true,
+        decided: true,
+        ..
+    } = reply
+    else {
+        panic!("{reply:?}")
+    };
     assert_eq!(row.state.phase, Phase::Confirming);
     assert_eq!(row.decided, Some((TestClock::START, Decider::Initiator)));
     assert_eq!((row.check_due, s.row(1).await), (None, *row));
     let node = s.node().await;
     let work = s.one_delivery(node).await;
-    assert_eq!((work.key.transaction, work.message), (id(1), message("paid")));
+    assert_eq!(
+        (work.key.transaction, work.message),
+        (id(1), message("paid"))
+    );
     s.dump().await.check();
 }
 
 /// Nothing is owed: final at once.
 pub async fn submit_without_messages_is_confirmed(s: Subject) {
     let row = s.ok_row(submit(transaction(1, vec![]))).await;
-    assert_eq!((row.state.phase, row.finished_at), (Phase::Confirmed, Some(TestClock::START)));
+    assert_eq!(
+        (row.state.phase, row.finished_at),
+        (Phase::Confirmed, Some(TestClock::START))
+    );
     s.dump().await.check();
 }
 
@@ -36,7 +50,15 @@ pub async fn submit_again_returns_the_present_state(s: Subject) {
     let before = s.dump().await;
     s.advance(Duration::from_secs(1));
     let again = s.ok(new()).await;
-    assert_eq!(again, Reply::Transaction { row: Box::new(first), created: false, decided: false, made_due: 0 });
+    assert_eq!(
+        again,
+        Reply::Transaction {
+            row: Box::new(first),
+            created: false,
+            decided: false,
+            made_due: 0
+        }
+    );
     assert_eq!(s.dump().await, before);
 }
 
@@ -59,8 +81,19 @@ pub async fn submit_after_prepare_confirms(s: Subject) {
     let new = transaction(1, vec![message("paid")]);
     s.ok(prepare(new.clone())).await;
     let reply = s.ok(submit(new)).await;
-    let Reply::Transaction { row, created: false, decided: true, .. } = reply else { panic!("{reply:?}") };
-    assert_eq!((row.state.phase, row.state.open_effects), (Phase::Confirming, 1));
+    let Reply::Transaction {
+        row,
+        created: false,
+        decided: true,
+        ..
+    } = reply
+    else {
+        panic!("{reply:?}")
+    };
+    assert_eq!(
+        (row.state.phase, row.state.open_effects),
+        (Phase::Confirming, 1)
+    );
     s.dump().await.check();
 }
 
@@ -74,7 +107,9 @@ pub async fn p1_submit_after_cancel_is_refused(s: Subject) {
     let before = s.dump().await;
     for n in [1, 2] {
         let refused = s.run(submit(new(n))).await;
-        assert!(matches!(&refused, Err(Rejection::AlreadyDecided(row)) if row.state.phase == Phase::Cancelled));
+        assert!(
+            matches!(&refused, Err(Rejection::AlreadyDecided(row)) if row.state.phase == Phase::Cancelled)
+        );
     }
     assert_eq!(s.dump().await, before);
 }
@@ -83,7 +118,12 @@ pub async fn p1_submit_after_cancel_is_refused(s: Subject) {
 pub async fn submit_without_subscription_is_refused_unless_allowed(s: Subject) {
     let mut new = transaction(1, vec![message("paid")]);
     let refused = s.run(submit(new.clone())).await;
-    assert_eq!(refused, Err(Rejection::NoSubscription { topic: topic("paid") }));
+    assert_eq!(
+        refused,
+        Err(Rejection::NoSubscription {
+            topic: topic("paid")
+        })
+    );
     new.options.allow_no_subscription = true;
     assert_eq!(s.ok_row(submit(new)).await.state.phase, Phase::Confirmed);
 }

@@ -233,3 +233,6 @@ impl Rows for Batch<'_> {
         Ok(self.tables.horizon)
     }
 }
+
+#[cfg(test)]
+mod tests;

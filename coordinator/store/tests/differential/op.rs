@@ -9,13 +9,17 @@ use proptest::prelude::*;
 const TRANSACTIONS: u8 = 6;
 
 /// A subscription's name and topic.
-pub type Subscription = (&'static str, &'static str);
+pub(crate) type Subscription = (&'static str, &'static str);
 
-const SUBSCRIPTIONS: [Subscription; 3] = [("ledger", "paid"), ("rewards", "paid"), ("stock", "shipped")];
+const SUBSCRIPTIONS: [Subscription; 3] = [
+    ("ledger", "paid"),
+    ("rewards", "paid"),
+    ("stock", "shipped"),
+];
 
 /// How leased work ends.
 #[derive(Debug, Clone)]
-pub enum End {
+pub(crate) enum End {
     /// Acknowledged, or *committed*.
     Done,
     /// Failed for now, or *in progress*.
@@ -32,7 +36,7 @@ pub enum End {
 
 impl End {
     /// As the answer to a check-back.
-    pub fn answer(&self) -> Option<CheckBackAnswer> {
+    pub(crate) fn answer(&self) -> Option<CheckBackAnswer> {
         match self {
             Self::Done => Some(CheckBackAnswer::Committed),
             Self::Later(_) => Some(CheckBackAnswer::InProgress),
@@ -45,18 +49,18 @@ impl End {
 
 /// A transaction's parts.
 #[derive(Debug, Clone)]
-pub struct New {
+pub(crate) struct New {
     /// Its number.
-    pub n: u8,
+    pub(crate) n: u8,
     /// Topics and keys.
-    pub messages: Vec<(&'static str, &'static str)>,
+    pub(crate) messages: Vec<(&'static str, &'static str)>,
     /// Its options.
-    pub options: Options,
+    pub(crate) options: Options,
 }
 
 /// One command, by numbers that the pair resolves.
 #[derive(Debug, Clone)]
-pub enum Write {
+pub(crate) enum Write {
     /// Prepare.
     Prepare(New),
     /// Submit.
@@ -75,7 +79,7 @@ pub enum Write {
 
 /// Anything that is done to a store.
 #[derive(Debug, Clone)]
-pub enum Op {
+pub(crate) enum Op {
     /// A batch, leasing at most so much for a node.
     Batch(Vec<Write>, usize),
     /// A claim, with no room for one target.
@@ -103,23 +107,42 @@ fn any_new() -> impl Strategy<Value = New> {
         prop_oneof![4 => Just("paid"), 1 => Just("shipped"), 1 => Just("lost")],
         prop_oneof![Just(""), Just("k"), Just("l")],
     );
-    let outcome =
-        prop_oneof![Just(InitiatorOutcome::Local), Just(InitiatorOutcome::Asked), Just(InitiatorOutcome::None)];
+    let outcome = prop_oneof![
+        Just(InitiatorOutcome::Local),
+        Just(InitiatorOutcome::Asked),
+        Just(InitiatorOutcome::None)
+    ];
     let messages = prop::collection::vec(message, 0..3);
-    (0..TRANSACTIONS, messages, outcome, 1..3_u32, any::<bool>(), any::<bool>()).prop_map(
-        |(n, messages, outcome, check_back_budget, cancels, allow_no_subscription)| {
-            let cancels = cancels && outcome != InitiatorOutcome::Local;
-            let on_budget_spent = if cancels { OnBudgetSpent::Cancel } else { OnBudgetSpent::Park };
-            let options = Options {
-                check_after: Duration::from_secs(5),
-                outcome,
-                on_budget_spent,
-                check_back_budget,
-                allow_no_subscription,
-            };
-            New { n, messages, options }
-        },
+    (
+        0..TRANSACTIONS,
+        messages,
+        outcome,
+        1..3_u32,
+        any::<bool>(),
+        any::<bool>(),
     )
+        .prop_map(
+            |(n, messages, outcome, check_back_budget, cancels, allow_no_subscription)| {
+                let cancels = cancels && outcome != InitiatorOutcome::Local;
+                let on_budget_spent = if cancels {
+                    OnBudgetSpent::Cancel
+                } else {
+                    OnBudgetSpent::Park
+                };
+                let options = Options {
+                    check_after: Duration::from_secs(5),
+                    outcome,
+                    on_budget_spent,
+                    check_back_budget,
+                    allow_no_subscription,
+                };
+                New {
+                    n,
+                    messages,
+                    options,
+                }
+            },
+        )
 }
 
 fn any_decision() -> impl Strategy<Value = Decision> {
@@ -148,7 +171,7 @@ fn any_write() -> impl Strategy<Value = Write> {
 }
 
 /// Any of them.
-pub fn any_op() -> impl Strategy<Value = Op> {
+pub(crate) fn any_op() -> impl Strategy<Value = Op> {
     let subscription = || prop::sample::select(&SUBSCRIPTIONS[..]);
     let advance = prop_oneof![3 => 0..3_u64, 2 => 4..7_u64, 1 => 31..40_u64, 1 => 300..900_u64];
     prop_oneof![

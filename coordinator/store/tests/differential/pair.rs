@@ -1,7 +1,7 @@
 //! Both stores, run in lockstep.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt::Debug,
     sync::{
         Arc,
@@ -11,11 +11,12 @@ use std::{
 
 use earnest_protocol::{LeaseToken, Name, NodeEpoch};
 use earnest_store::{
-    Admission, CheckBackWork, ClaimRequest, Command, LeaseGrant, MemoryStore, NewTransaction, OperatorAction,
-    SqliteOptions, SqliteStore, SubscriptionRow, Synchronous, Target, Work,
+    Admission, CheckBackWork, ClaimRequest, Command, LeaseGrant, MemoryStore, NewTransaction,
+    OperatorAction, Rejection, Reply, SqliteOptions, SqliteStore, SubscriptionRow, Synchronous,
+    Target, Work,
     conformance::{
-        self as with, LEASE, Subject, TestClock, answered, done, failed, keyed, later, name, park, prepare, release,
-        retry, submit, subscription, transaction,
+        self as with, LEASE, Subject, TestClock, answered, done, failed, keyed, later, name, park,
+        prepare, release, retry, submit, subscription, transaction,
     },
 };
 
@@ -26,15 +27,19 @@ struct Admit(AtomicUsize);
 impl Admission for Admit {
     fn admits(&self, _: &Target) -> bool {
         let take = |left: usize| left.checked_sub(1);
-        self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok()
+        self.0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
+            .is_ok()
     }
 }
 
 /// The reference, the store under test, and what both have leased.
-pub struct Pair {
+pub(crate) struct Pair {
     stores: [Subject; 2],
     leased: Vec<Work>,
     node: NodeEpoch,
+    /// Which kinds of answers came.
+    pub(crate) seen: BTreeSet<&'static str>,
 }
 
 /// What both answered, which must be one and the same.
@@ -45,36 +50,58 @@ fn same<T: PartialEq + Debug>([memory, sqlite]: [T; 2]) -> T {
 
 /// Work has no equality of its own; its text shows every field.
 fn same_work([memory, sqlite]: [Vec<Work>; 2]) -> Vec<Work> {
-    let shown = |work: &[Work]| work.iter().map(|work| format!("{work:?}")).collect::<Vec<_>>();
-    assert_eq!(shown(&memory), shown(&sqlite), "memory (left) and SQLite (right) leased differently");
+    let shown = |work: &[Work]| {
+        work.iter()
+            .map(|work| format!("{work:?}"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        shown(&memory),
+        shown(&sqlite),
+        "memory (left) and SQLite (right) leased differently"
+    );
     sqlite
 }
 
 impl Pair {
     /// Two empty stores.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let clock = TestClock::default();
-        let memory = Subject::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock, ());
+        let memory = Subject::new(
+            Arc::new(MemoryStore::new(Arc::new(clock.clone()))),
+            clock,
+            (),
+        );
         let dir = tempfile::tempdir().expect("a directory for the test");
         let clock = TestClock::default();
         // What survives power loss is not looked at here.
-        let options =
-            SqliteOptions { synchronous: Synchronous::Normal, ..SqliteOptions::new(dir.path().join("earnest.db")) };
+        let options = SqliteOptions {
+            synchronous: Synchronous::Normal,
+            ..SqliteOptions::new(dir.path().join("earnest.db"))
+        };
         let store = SqliteStore::open(options, Arc::new(clock.clone())).expect("the store opens");
         let sqlite = Subject::new(Arc::new(store), clock, dir);
-        Self { stores: [memory, sqlite], leased: Vec::new(), node: NodeEpoch(0) }
+        Self {
+            stores: [memory, sqlite],
+            leased: Vec::new(),
+            node: NodeEpoch(0),
+            seen: BTreeSet::new(),
+        }
     }
 
     /// Does `op` to both.
-    pub async fn run(&mut self, op: &Op) {
+    pub(crate) async fn run(&mut self, op: &Op) {
         let default = Name::default_namespace();
         let [memory, sqlite] = &self.stores;
         match op {
             Op::Batch(writes, room) => self.batch(writes, *room).await,
             Op::Claim(without) => self.claim(*without).await,
             Op::Heartbeat => {
-                let beat = async |s: &Subject| s.store.heartbeat(self.node, LEASE).await.expect("it runs");
-                same([beat(memory).await, beat(sqlite).await]);
+                let beat =
+                    async |s: &Subject| s.store.heartbeat(self.node, LEASE).await.expect("it runs");
+                let lives = same([beat(memory).await, beat(sqlite).await]);
+                self.seen
+                    .insert(if lives { "alive" } else { "taken for dead" });
             }
             Op::Resign => {
                 for s in &self.stores {
@@ -88,19 +115,31 @@ impl Pair {
                 sqlite.advance(*by);
             }
             Op::Subscribe((called, topic), ordered) => {
-                let row = SubscriptionRow { ordered: *ordered, ..subscription(called, topic) };
+                let row = SubscriptionRow {
+                    ordered: *ordered,
+                    ..subscription(called, topic)
+                };
                 same([memory.put(row.clone()).await, sqlite.put(row).await]);
             }
             Op::Unsubscribe((called, _)) => {
-                let delete = async |s: &Subject| s.store.delete_subscription(&default, &name(called)).await;
-                same([delete(memory).await.expect("it runs"), delete(sqlite).await.expect("it runs")]);
+                let delete =
+                    async |s: &Subject| s.store.delete_subscription(&default, &name(called)).await;
+                same([
+                    delete(memory).await.expect("it runs"),
+                    delete(sqlite).await.expect("it runs"),
+                ]);
             }
             Op::Pause((called, _), paused) => {
-                same([memory.pause(called, *paused).await, sqlite.pause(called, *paused).await]);
+                same([
+                    memory.pause(called, *paused).await,
+                    sqlite.pause(called, *paused).await,
+                ]);
             }
             Op::Purge(older_than) => {
-                let purge = async |s: &Subject| s.store.purge(*older_than, 1_000).await.expect("it runs");
-                same([purge(memory).await, purge(sqlite).await]);
+                let purge =
+                    async |s: &Subject| s.store.purge(*older_than, 1_000).await.expect("it runs");
+                let report = same([purge(memory).await, purge(sqlite).await]);
+                self.seen.extend((report.removed > 0).then_some("purged"));
             }
         }
     }
@@ -109,22 +148,38 @@ impl Pair {
         let mut commands: Vec<Command> = Vec::new();
         for command in writes.iter().filter_map(|write| self.command(write)) {
             // One command per transaction in a batch (DESIGN §5).
-            if commands.iter().all(|other| other.transaction() != command.transaction()) {
+            if commands
+                .iter()
+                .all(|other| other.transaction() != command.transaction())
+            {
                 commands.push(command);
             }
         }
-        let grant = || LeaseGrant { epoch: self.node, admission: Arc::new(Admit(AtomicUsize::new(room))) };
+        let grant = || LeaseGrant {
+            epoch: self.node,
+            admission: Arc::new(Admit(AtomicUsize::new(room))),
+        };
         let [memory, sqlite] = &self.stores;
         let memory = memory.batch(commands.clone(), grant()).await;
         let sqlite = sqlite.batch(commands, grant()).await;
-        same([memory.results, sqlite.results]);
-        self.leased.extend(same_work([memory.leased, sqlite.leased]));
+        let results = same([memory.results, sqlite.results]);
+        self.seen.extend(results.iter().map(kind));
+        let leased = same_work([memory.leased, sqlite.leased]);
+        self.seen.extend(leased.first().map(|_| "leased at once"));
+        self.leased.extend(leased);
     }
 
     async fn claim(&mut self, without: Option<Subscription>) {
-        let target = |(called, _): Subscription| Target::Subscription(Name::default_namespace(), name(called));
+        let target = |(called, _): Subscription| {
+            Target::Subscription(Name::default_namespace(), name(called))
+        };
         let room: HashMap<_, _> = without.map(|of| (target(of), 0)).into_iter().collect();
-        let request = ClaimRequest { epoch: self.node, total: 1_000, per_target: 1_000, room };
+        let request = ClaimRequest {
+            epoch: self.node,
+            total: 1_000,
+            per_target: 1_000,
+            room,
+        };
         let [memory, sqlite] = &self.stores;
         let mut memory = memory.claim_within(request.clone()).await;
         let mut sqlite = sqlite.claim_within(request).await;
@@ -133,7 +188,14 @@ impl Pair {
         for work in [&mut memory.work, &mut sqlite.work] {
             work.sort_by_cached_key(|work| format!("{work:?}"));
         }
-        self.leased.extend(same_work([memory.work, sqlite.work]));
+        let work = same_work([memory.work, sqlite.work]);
+        for work in &work {
+            self.seen.insert(match work {
+                Work::CheckBack(_) => "claimed check-back",
+                Work::Delivery(_) => "claimed delivery",
+            });
+        }
+        self.leased.extend(work);
     }
 
     /// The command that `write` stands for; `None`: nothing was leased so far.
@@ -144,7 +206,9 @@ impl Pair {
             Write::Decide(n, decision) => with::decide(*n, *decision),
             Write::Retry(n) => retry(*n),
             Write::Park(n) => park(*n),
-            Write::OperatorDecides(n, decision) => with::operator(*n, OperatorAction::Decide(*decision)),
+            Write::OperatorDecides(n, decision) => {
+                with::operator(*n, OperatorAction::Decide(*decision))
+            }
             Write::End(back, end) => {
                 let last = self.leased.len().checked_sub(1)?;
                 match &self.leased[last.checked_sub(*back)?] {
@@ -162,7 +226,7 @@ impl Pair {
     }
 
     /// Reads everything of both.
-    pub async fn compare(&self) {
+    pub(crate) async fn compare(&self) {
         let [memory, sqlite] = &self.stores;
         same([memory.dump().await, sqlite.dump().await]).check();
     }
@@ -178,6 +242,57 @@ fn end_check_back(work: &CheckBackWork, end: &End) -> Command {
 }
 
 fn full(new: &New) -> NewTransaction {
-    let messages = new.messages.iter().map(|(topic, key)| keyed(topic, key)).collect();
-    NewTransaction { options: new.options, ..transaction(new.n, messages) }
+    let messages = new
+        .messages
+        .iter()
+        .map(|(topic, key)| keyed(topic, key))
+        .collect();
+    NewTransaction {
+        options: new.options,
+        ..transaction(new.n, messages)
+    }
+}
+
+/// Every kind of answer; runs that don't meet them all compare too little.
+pub(crate) const KINDS: [&str; 20] = [
+    "AlreadyDecided",
+    "IdReused",
+    "NoSubscription",
+    "NotFound",
+    "NotParked",
+    "NothingToPark",
+    "TooOld",
+    "alive",
+    "claimed check-back",
+    "claimed delivery",
+    "contradicted",
+    "created",
+    "decided",
+    "leased at once",
+    "lost lease",
+    "made due",
+    "purged",
+    "settled",
+    "taken for dead",
+    "unchanged",
+];
+
+fn kind(result: &Result<Reply, Rejection>) -> &'static str {
+    match result {
+        Ok(Reply::Transaction { created: true, .. }) => "created",
+        Ok(Reply::Transaction { decided: true, .. }) => "decided",
+        Ok(Reply::Transaction { made_due: 1.., .. }) => "made due",
+        Ok(Reply::Transaction { .. }) => "unchanged",
+        Ok(Reply::Settled(_)) => "settled",
+        Ok(Reply::Contradicted(_)) => "contradicted",
+        Ok(Reply::LostLease) => "lost lease",
+        Err(Rejection::IdReused { .. }) => "IdReused",
+        Err(Rejection::AlreadyDecided(_)) => "AlreadyDecided",
+        Err(Rejection::NotFound { .. }) => "NotFound",
+        Err(Rejection::NotInitiator { .. }) => "NotInitiator",
+        Err(Rejection::NoSubscription { .. }) => "NoSubscription",
+        Err(Rejection::TooOld { .. }) => "TooOld",
+        Err(Rejection::NotParked(_)) => "NotParked",
+        Err(Rejection::NothingToPark(_)) => "NothingToPark",
+    }
 }

@@ -21,7 +21,7 @@ use tokio::{
 
 use crate::{
     checker::Told,
-    plan::{Errand, Kind, Manner, OPENED_WITH, PAYEES, PAYERS},
+    plan::{Errand, Kind, Manner},
 };
 
 /// How many customers are served at the same time.
@@ -29,7 +29,7 @@ const AT_ONCE: usize = 8;
 /// However fast the machine is, a run stays readable.
 const MOST_PAYMENTS: u32 = 20_000;
 /// For one payment, all tries together; longer than any death lasts.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What happened so far.
 #[derive(Debug, Default)]
@@ -92,20 +92,6 @@ impl Customers {
             seed,
             counter,
         })
-    }
-
-    /// Opens the accounts.
-    pub(crate) async fn open_accounts(&self) -> anyhow::Result<()> {
-        let url = format!("{}/accounts", self.cashier);
-        let payers = PAYERS.map(|name| (name, OPENED_WITH));
-        for (name, cents) in payers.into_iter().chain(PAYEES.map(|name| (name, 0))) {
-            let account = Account { name, cents };
-            let answer = self.http.post(&url).json(&account).send().await?;
-            if !answer.status().is_success() {
-                bail!("the cashier opens no account: {}", answer.text().await?);
-            }
-        }
-        Ok(())
     }
 
     /// Makes payments until the counter says stop.
@@ -196,10 +182,4 @@ impl Customers {
             _ => None,
         }
     }
-}
-
-#[derive(serde::Serialize)]
-struct Account {
-    name: &'static str,
-    cents: i64,
 }

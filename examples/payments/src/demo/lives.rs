@@ -52,28 +52,40 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Notes a death, with the databases as they were at that moment.
-    fn add(&mut self, member: Member, at: Option<CrashPoint>, books: &Books) -> &Death {
-        let mut windows: BTreeMap<Window, Evidence> =
-            window::seen_in(books, member, &self.left_over)
+    /// Notes a death, with the databases as they were then, if they could be read. A death at a step counts for the window of
+    /// that step and for no other: the databases were read only a little later.
+    fn add(
+        &mut self,
+        member: Member,
+        at: Option<CrashPoint>,
+        books: Option<&Books>,
+    ) -> &BTreeMap<Window, Evidence> {
+        let seen = || books.map(|books| window::seen_in(books, member, &self.left_over));
+        let windows = match at {
+            Some(point) => point
+                .window()
+                .map(|window| (window, Evidence::CrashPoint))
+                .into_iter()
+                .collect(),
+            None => seen()
+                .unwrap_or_default()
                 .into_iter()
                 .map(|window| (window, Evidence::Databases))
-                .collect();
-        windows.extend(
-            at.and_then(CrashPoint::window)
-                .map(|window| (window, Evidence::CrashPoint)),
-        );
-        if member == Member::Cashier {
-            let undecided = books
-                .coordinator
-                .transactions
-                .iter()
-                .filter(|(_, t)| t.phase == Phase::Prepared);
-            self.left_over = undecided.map(|(id, _)| *id).collect();
+                .collect(),
+        };
+        if let Some(books) = books {
+            if member == Member::Cashier {
+                let undecided = books
+                    .coordinator
+                    .transactions
+                    .iter()
+                    .filter(|(_, t)| t.phase == Phase::Prepared);
+                self.left_over = undecided.map(|(id, _)| *id).collect();
+            }
+            self.seen.add(books);
         }
-        self.seen.add(books);
         self.deaths.push(Death { member, windows });
-        &self.deaths[self.deaths.len() - 1]
+        &self.deaths[self.deaths.len() - 1].windows
     }
 }
 
@@ -126,19 +138,19 @@ impl Fates {
                         () = sleep(after) => {}
                         status = running.died() => return self.unexpected(member, status),
                     }
-                    self.kill(running).await?;
+                    self.kill(running).await;
                 }
                 End::At(point, passing) => {
                     match timeout(REACHES_ITS_STEP_WITHIN, running.died()).await {
                         Ok(status) if status.signal() == Some(9) => {
                             drop(running);
-                            let books = self.stage.look(async || {}).await?;
+                            let books = self.stage.look(async || {}).await;
                             let how = format!("at {} ({passing})", point.name());
-                            self.note(member, Some(point), &how, &books);
+                            self.note(member, Some(point), &how, books);
                         }
                         Ok(status) => return self.unexpected(member, status),
                         // Nothing has come by; a plain kill, then.
-                        Err(_) => self.kill(running).await?,
+                        Err(_) => self.kill(running).await,
                     }
                 }
             }
@@ -156,7 +168,7 @@ impl Fates {
         talk: &mut Talk,
         down: Duration,
     ) -> anyhow::Result<(Running, Running)> {
-        self.kill(ledger).await?;
+        self.kill(ledger).await;
         let owed = async {
             while talk.owed(Some(Member::Ledger)).await.unwrap_or(0) == 0 {
                 sleep(Duration::from_millis(20)).await;
@@ -165,33 +177,36 @@ impl Fates {
         timeout(OWED_WITHIN, owed).await.with_context(|| {
             format!("the ledger is dead, payments are made, and the coordinator owes it nothing after {OWED_WITHIN:?}")
         })?;
-        self.kill(coordinator).await?;
+        self.kill(coordinator).await;
         sleep(down).await;
         let coordinator = self.begin(Member::Coordinator, None).await?;
         let ledger = self.begin(Member::Ledger, None).await?;
         Ok((coordinator, ledger))
     }
 
-    async fn kill(&self, running: Running) -> anyhow::Result<()> {
+    async fn kill(&self, running: Running) {
         let member = running.member;
-        let books = running.kill().await?;
-        self.note(member, None, "by SIGKILL", &books);
-        Ok(())
+        let books = running.kill().await;
+        self.note(member, None, "by SIGKILL", books);
     }
 
-    fn note(&self, member: Member, at: Option<CrashPoint>, how: &str, books: &Books) {
-        let windows: Vec<String> = {
-            let mut record = self.record();
-            let death = record.add(member, at, books);
-            death.windows.keys().map(ToString::to_string).collect()
-        };
-        let windows = if windows.is_empty() {
-            "nothing was under way".to_owned()
-        } else {
-            windows.join(", ")
+    fn note(
+        &self,
+        member: Member,
+        at: Option<CrashPoint>,
+        how: &str,
+        books: anyhow::Result<Books>,
+    ) {
+        let mut record = self.record();
+        let windows = record.add(member, at, books.as_ref().ok());
+        let windows: Vec<String> = windows.keys().map(ToString::to_string).collect();
+        let what = match (windows.as_slice(), books) {
+            ([], Ok(_)) => "nothing was under way".to_owned(),
+            ([], Err(error)) => format!("databases not read, so no window counts: {error:#}"),
+            (windows, _) => windows.join(", "),
         };
         self.narrator
-            .say(&format!("{member:<11} dies {how:<33} {windows}"));
+            .say(&format!("{member:<11} dies {how:<33} {what}"));
     }
 
     fn unexpected<T>(&self, member: Member, status: std::process::ExitStatus) -> anyhow::Result<T> {

@@ -1,7 +1,7 @@
 //! Everything that a run chooses, from its seed: who dies how and when, and what the customers do. Pure, so that the same seed
 //! makes the same choices; only the machine's timing differs.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use payments::Payment;
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom, seq::SliceRandom};
@@ -37,7 +37,7 @@ impl Plan {
         let mut rng = SmallRng::seed_from_u64(seed);
         Self {
             lives: Member::ALL.map(|member| lives(&mut rng, member)),
-            last_act_down: milliseconds(&mut rng, 100, 300),
+            last_act_down: milliseconds(&mut rng, 100..=300),
         }
     }
 
@@ -47,14 +47,27 @@ impl Plan {
     }
 }
 
-/// Each account is opened in a local transaction of its own.
-const PASSED_BY_ACCOUNTS: u32 = (PAYERS.len() + PAYEES.len()) as u32;
+/// What kills a member.
+struct Deaths {
+    crash_points: &'static [CrashPoint],
+    /// How often a step may be passed before it is the last.
+    passings: RangeInclusive<u32>,
+    /// Kills from outside, at any moment.
+    kills: usize,
+    /// How long it lies dead, in milliseconds.
+    down: RangeInclusive<u64>,
+}
 
-fn lives(rng: &mut SmallRng, member: Member) -> Vec<Life> {
-    let (crash_points, passings, kills): (&[CrashPoint], _, _) = match member {
-        Member::Coordinator => (&[], 0..=0, 5),
-        Member::Cashier => (
-            &[
+fn deaths(member: Member) -> Deaths {
+    match member {
+        Member::Coordinator => Deaths {
+            crash_points: &[],
+            passings: 1..=1,
+            kills: 9,
+            down: 50..=500,
+        },
+        Member::Cashier => Deaths {
+            crash_points: &[
                 CrashPoint::BeforeFence,
                 CrashPoint::BeforePrepare,
                 CrashPoint::AfterPrepare,
@@ -62,60 +75,64 @@ fn lives(rng: &mut SmallRng, member: Member) -> Vec<Life> {
                 CrashPoint::AfterCommit,
                 CrashPoint::BeforeConfirm,
             ],
-            // Opening the accounts passes the first step a few times.
-            PASSED_BY_ACCOUNTS + 5..=PASSED_BY_ACCOUNTS + 60,
-            3,
-        ),
-        Member::Ledger | Member::Rewards => (
-            &[
+            passings: 10..=70,
+            kills: 4,
+            // A check-back that finds nobody waits longer each time; one that is unlucky too often would hold up the run.
+            down: 30..=150,
+        },
+        Member::Ledger | Member::Rewards => Deaths {
+            crash_points: &[
                 CrashPoint::ConsumerBeforeInbox,
                 CrashPoint::ConsumerBeforeCommit,
                 CrashPoint::ConsumerAfterCommit,
             ],
-            20..=120,
-            3,
-        ),
-    };
-    let mut ends: Vec<End> = crash_points
-        .iter()
-        .map(|point| End::At(*point, rng.random_range(passings.clone())))
-        .collect();
-    for _ in 0..kills {
-        ends.push(End::Killed(milliseconds(rng, 500, 2_500)));
+            passings: 20..=120,
+            kills: 3,
+            down: 50..=500,
+        },
+    }
+}
+
+fn lives(rng: &mut SmallRng, member: Member) -> Vec<Life> {
+    let deaths = deaths(member);
+    let mut ends = Vec::new();
+    // Each step twice.
+    for point in deaths.crash_points.iter().chain(deaths.crash_points) {
+        ends.push(End::At(*point, rng.random_range(deaths.passings.clone())));
+    }
+    for _ in 0..deaths.kills {
+        ends.push(End::Killed(milliseconds(rng, 500..=2_500)));
     }
     ends.shuffle(rng);
-    if member == Member::Cashier {
-        // A check-back is asked for only after a death that left one to be asked, so this one is put behind such a death.
-        let asked = ends
-            .iter()
-            .position(|end| matches!(end, End::At(CrashPoint::AfterCommit, _)))
-            .map_or(ends.len(), |at| at + 1);
-        let point = [
-            CrashPoint::CheckBackBeforeFence,
-            CrashPoint::CheckBackAfterFence,
-        ]
-        .choose(rng);
-        ends.extend(point.map(|point| End::At(*point, 1)));
-        if let Some(end) = ends.pop() {
-            ends.insert(asked.min(ends.len()), end);
-        }
+    // A check-back is asked for only after a death that left something to be asked, so these come right behind one.
+    let leaves_something = |end: &End| matches!(end, End::At(CrashPoint::AfterCommit, _));
+    if let Some(at) = ends.iter().position(leaves_something) {
+        ends.insert(at + 1, End::At(CrashPoint::CheckBackBeforeFence, 1));
+        ends.insert(at + 2, End::At(CrashPoint::CheckBackAfterFence, 1));
     }
     ends.into_iter()
         .map(|end| Life {
             end,
-            down: milliseconds(rng, 50, 400),
+            down: milliseconds(rng, deaths.down.clone()),
         })
         .collect()
 }
 
-fn milliseconds(rng: &mut SmallRng, from: u64, to: u64) -> Duration {
-    Duration::from_millis(rng.random_range(from..=to))
+fn milliseconds(rng: &mut SmallRng, range: RangeInclusive<u64>) -> Duration {
+    Duration::from_millis(rng.random_range(range))
 }
 
 /// Who has an account at the cashier, and what is in it at first, in cents.
-pub(crate) const PAYERS: [&str; 8] = ["ada", "ben", "cleo", "dora", "emil", "finn", "gita", "hugo"];
-pub(crate) const PAYEES: [&str; 4] = ["bakery", "books", "cinema", "tram"];
-pub(crate) const OPENED_WITH: i64 = 5_000_000;
+const PAYERS: [&str; 8] = ["ada", "ben", "cleo", "dora", "emil", "finn", "gita", "hugo"];
+const PAYEES: [&str; 4] = ["bakery", "books", "cinema", "tram"];
+const OPENED_WITH: i64 = 5_000_000;
+
+/// Every account and what it is opened with.
+pub(crate) fn accounts() -> impl Iterator<Item = (&'static str, i64)> {
+    let payers = PAYERS.into_iter().map(|name| (name, OPENED_WITH));
+    payers.chain(PAYEES.into_iter().map(|name| (name, 0)))
+}
+
 /// What there is for cashback: enough for some hundred payments, so that it runs out on the way.
 pub(crate) const BUDGET: i64 = 50_000;
 
@@ -177,7 +194,7 @@ impl Errand {
             },
             kind,
             manner,
-            pause: milliseconds(&mut rng, 0, 50),
+            pause: milliseconds(&mut rng, 0..=50),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Everything must be over this long after the last death and the last payment.
-const OVER_WITHIN: Duration = Duration::from_secs(30);
+const OVER_WITHIN: Duration = Duration::from_secs(40);
 
 /// What to do.
 pub(crate) struct Options {
@@ -52,7 +52,6 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<usize> {
     narrator.say("coordinator, cashier, ledger and rewards are up");
     let counter = Arc::new(Counter::default());
     let customers = Customers::new(stage.url(Member::Cashier), seed, Arc::clone(&counter))?;
-    customers.open_accounts().await?;
 
     let deaths = async {
         let (coordinator, cashier, ledger, rewards) = tokio::try_join!(
@@ -74,11 +73,11 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<usize> {
     };
     let mut members = Vec::from(members);
     narrator.say("no more payments and no more deaths; waiting until nothing is pending");
-    until_over(&mut members, &stage, &mut talk).await?;
+    until_over(&mut members, &stage, &mut talk, narrator).await?;
     narrator.say("nothing is pending; reading all databases");
 
     let mut evidence = Evidence {
-        books: stage.look(async || {}).await?,
+        books: read::books(stage.data()).await?,
         seen: std::mem::take(&mut fates.record().seen),
         told: counter.told(),
     };
@@ -150,9 +149,15 @@ async fn progress(fates: &Fates, counter: &Counter) -> std::convert::Infallible 
 }
 
 /// Waits until nothing is pending, while everybody lives.
-async fn until_over(members: &mut [Running], stage: &Stage, talk: &mut Talk) -> anyhow::Result<()> {
+async fn until_over(
+    members: &mut [Running],
+    stage: &Stage,
+    talk: &mut Talk,
+    narrator: Narrator,
+) -> anyhow::Result<()> {
     let since = Instant::now();
     let mut last = None;
+    let mut told = since;
     loop {
         for member in members.iter_mut() {
             if let Some(status) = member.has_died() {
@@ -168,6 +173,15 @@ async fn until_over(members: &mut [Running], stage: &Stage, talk: &mut Talk) -> 
             return Ok(());
         }
         last = now.ok().or(last);
+        if told.elapsed() > Duration::from_secs(1) {
+            told = Instant::now();
+            let deliveries = last.map_or(0, |pending| pending.deliveries);
+            let one = talk.explain().await.unwrap_or_default().into_iter().next();
+            narrator.say(&format!(
+                "{deliveries} deliveries pending; {}",
+                one.unwrap_or_default()
+            ));
+        }
         if since.elapsed() > OVER_WITHIN {
             let pending = last.map_or_else(
                 || "the coordinator does not say what".to_owned(),
@@ -201,7 +215,7 @@ fn look_next(stage: &Stage, seed: u64, keep: bool) -> String {
             stage.flags(Member::Coordinator).join(" ")
         ));
     }
-    line(&format!("export EARNEST_URL={listen}"));
+    line(&format!("export EARNEST_SERVER={listen}"));
     line(&format!("{earnest} tx list"));
     line(&format!("{earnest} tx show ID"));
     line(&format!(

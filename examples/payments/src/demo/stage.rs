@@ -14,18 +14,27 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     net::TcpStream,
     process::{Child, Command},
+    sync::RwLock,
     time::{Instant, sleep, timeout},
 };
 
-use crate::{books::Books, member::Member, plan::BUDGET, read, window::CrashPoint};
+use crate::{
+    books::Books,
+    member::Member,
+    plan::{BUDGET, accounts},
+    read,
+    talk::Talk,
+    window::CrashPoint,
+};
 
 /// Below the range that systems take the ports of outgoing connections from, so that nobody takes the port of a process
 /// while it is dead.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 const READY_WITHIN: Duration = Duration::from_secs(15);
+const READ_WITHIN: Duration = Duration::from_secs(2);
 const STOPPED_WITHIN: Duration = Duration::from_secs(15);
 /// How long after prepare the coordinator asks what became of a payment.
-const CHECK_AFTER: Duration = Duration::from_secs(1);
+const CHECK_AFTER: Duration = Duration::from_millis(300);
 
 /// What all processes share.
 pub(crate) struct Stage {
@@ -33,8 +42,9 @@ pub(crate) struct Stage {
     data: PathBuf,
     ports: [u16; 4],
     alive: Mutex<[Option<Pid>; 4]>,
-    /// Held while everything stands still.
-    standstill: tokio::sync::Mutex<()>,
+    /// Written while everything stands still, read by whoever starts: a process that stood still while it opens its database
+    /// would keep it locked for those who want to read it.
+    standstill: RwLock<()>,
     // Held for as long as the data directory is in use.
     _lock: File,
 }
@@ -64,10 +74,10 @@ impl Stage {
         let lock = empty(data)?;
         Ok(Self {
             binaries,
-            data: data.to_owned(),
+            data: data.canonicalize()?,
             ports: free_ports(chance)?,
             alive: Mutex::new([None; 4]),
-            standstill: tokio::sync::Mutex::new(()),
+            standstill: RwLock::new(()),
             _lock: lock,
         })
     }
@@ -117,10 +127,14 @@ impl Stage {
             ],
         };
         let own: Vec<String> = match member {
-            Member::Cashier => vec![
-                "--check-after-ms".into(),
-                CHECK_AFTER.as_millis().to_string(),
-            ],
+            Member::Cashier => {
+                let check_after = CHECK_AFTER.as_millis().to_string();
+                let accounts = accounts().map(|(name, cents)| format!("--account={name}={cents}"));
+                ["--check-after-ms".into(), check_after]
+                    .into_iter()
+                    .chain(accounts)
+                    .collect()
+            }
             Member::Rewards => vec!["--budget".into(), BUDGET.to_string()],
             Member::Coordinator | Member::Ledger => Vec::new(),
         };
@@ -141,27 +155,29 @@ impl Stage {
         let mut command = self.command(member);
         command
             .args(self.flags(member))
+            // An earnest.toml that lies where the demo was started is not for this coordinator.
+            .current_dir(&self.data)
             // The deliveries that were taken before are counted from the log.
             .env("RUST_LOG", "info,earnest::deliver=debug")
-            .env_remove("EARNEST_CRASH_AT")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             // Ctrl-C is for the demo, which then ends them all.
             .process_group(0)
             .kill_on_drop(true);
+        for (setting, _) in std::env::vars_os() {
+            if setting.to_string_lossy().starts_with("EARNEST_") {
+                command.env_remove(setting);
+            }
+        }
         if let Some((point, passing)) = crash_at {
             command.env("EARNEST_CRASH_AT", format!("{}:{passing}", point.name()));
         }
-        let child = {
-            // Nobody starts to move while the others stand still.
-            let _moving = self.standstill.lock().await;
-            let child = command
-                .spawn()
-                .with_context(|| format!("can't start the {member}"))?;
-            self.note(member, child.id());
-            child
-        };
+        let _moving = self.standstill.read().await;
+        let child = command
+            .spawn()
+            .with_context(|| format!("can't start the {member}"))?;
+        self.note(member, child.id());
         let mut running = Running {
             stage: Arc::clone(self),
             member,
@@ -195,13 +211,21 @@ impl Stage {
             while TcpStream::connect(self.address(member)).await.is_err() {
                 sleep(Duration::from_millis(10)).await;
             }
+            if member == Member::Coordinator {
+                // It takes its port before its database.
+                let mut talk = Talk::to(self.url(member))?;
+                while talk.owed(None).await.is_err() {
+                    sleep(Duration::from_millis(10)).await;
+                }
+            }
+            Ok(())
         };
         timeout(READY_WITHIN, connected).await.with_context(|| {
             format!(
                 "the {member} does not listen after {READY_WITHIN:?}; its log ends with:\n{}",
                 self.log_end(member)
             )
-        })
+        })?
     }
 
     /// The last lines of a process's log.
@@ -212,9 +236,10 @@ impl Stage {
         lines[lines.len().saturating_sub(15)..].join("\n")
     }
 
-    /// Makes everything stand still, lets `meanwhile` happen, reads all databases, and lets everything go on.
+    /// Makes everything stand still, lets `meanwhile` happen, reads all databases, and lets everything go on. Reading fails now
+    /// and then: a process can be caught in the very moment in which its database can't be read.
     pub(crate) async fn look(&self, meanwhile: impl AsyncFnOnce()) -> anyhow::Result<Books> {
-        let _standstill = self.standstill.lock().await;
+        let _standstill = self.standstill.write().await;
         let stopped = self.pids();
         for pid in &stopped {
             signal(*pid, Signal::STOP);
@@ -223,11 +248,11 @@ impl Stage {
             standing_still(*pid).await;
         }
         meanwhile().await;
-        let books = read::books(&self.data).await;
+        let books = timeout(READ_WITHIN, read::books(&self.data)).await;
         for pid in self.pids() {
             signal(pid, Signal::CONT);
         }
-        books
+        books.context("they could not be read in time")?
     }
 
     fn note(&self, member: Member, pid: Option<u32>) {
