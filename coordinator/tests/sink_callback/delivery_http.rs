@@ -121,7 +121,7 @@ async fn each_message_of_a_batch_has_its_own_answer_and_a_slow_one_costs_only_it
     )
     .await;
     let mut work = world.delivery_work(Destination::WebhookUrl(peer.url()));
-    Arc::make_mut(&mut work.subscription).timeout = Duration::from_millis(300);
+    Arc::make_mut(&mut work.subscription).timeout = Duration::from_secs(2);
     let batch: Vec<DeliveryWork> = (0..3)
         .map(|n| {
             let mut work = work.clone();

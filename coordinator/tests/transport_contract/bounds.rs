@@ -114,7 +114,7 @@ async fn connections_beyond_the_bound_wait_for_a_place() {
 async fn a_silent_connection_gives_its_place_back() {
     let server = ServerOptions {
         connections: 1,
-        patience: Duration::from_millis(50),
+        patience: Duration::from_millis(500),
         ..ServerOptions::default()
     };
     let node = Node::with(Setting {
