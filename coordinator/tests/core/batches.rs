@@ -4,7 +4,7 @@ use earnest_coordinator::journal::JournalOptions;
 use earnest_protocol::Decision;
 use futures_util::future::join_all;
 
-use crate::support::{Node, Setup, World, until};
+use crate::support::{Node, Setup, World, one_message, until};
 
 fn journal(journal: JournalOptions) -> Setup {
     Setup {
@@ -17,7 +17,7 @@ fn journal(journal: JournalOptions) -> Setup {
 async fn sizes_of(world: &World, node: &Node<'_>, count: usize, payload: usize) -> Vec<usize> {
     let ids = world.ids(count + 1);
     let prepare = async |n: usize| {
-        let mut input = node.input(ids[n]);
+        let mut input = one_message(ids[n]);
         input.messages[0].payload = vec![b'x'; payload].into();
         node.prepare_as(input).await
     };

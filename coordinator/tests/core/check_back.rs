@@ -4,12 +4,12 @@ use earnest_coordinator::service::{Code, OperatorDecideInput, OptionsInput};
 use earnest_protocol::{Decision, InitiatorOutcome, OnBudgetSpent, Phase, TransactionId};
 use earnest_store::TransactionRow;
 
-use crate::support::{Node, Says, World, millis, minutes, seconds, until};
+use crate::support::{Node, Says, World, millis, minutes, one_message, seconds, until};
 
 /// Prepared, and asked about after a second, at most `budget` times *in progress*.
 async fn prepared(world: &World, node: &Node<'_>, budget: u32) -> TransactionId {
     let id = world.id();
-    let mut input = node.input(id);
+    let mut input = one_message(id);
     input.options.check_after = Some(seconds(1));
     input.options.check_back_budget = Some(budget);
     node.prepare_as(input).await.unwrap();
@@ -160,7 +160,7 @@ async fn p6_a_spent_budget_cancels_only_where_that_was_asked_for() {
     let node = world.node("one").await;
     world.initiator.says(Says::InProgress);
     let id = world.id();
-    let mut input = node.input(id);
+    let mut input = one_message(id);
     input.options = OptionsInput {
         check_after: Some(millis(500)),
         outcome: Some(InitiatorOutcome::Asked),

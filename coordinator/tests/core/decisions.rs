@@ -5,7 +5,7 @@ use earnest_protocol::{Decision, Phase};
 use futures_util::future::join_all;
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
-use crate::support::{Fault, Node, Says, When, World, micros, seconds, until};
+use crate::support::{Fault, Node, Says, When, World, micros, one_message, seconds, until};
 
 const BOTH: [Decision; 2] = [Decision::Confirm, Decision::Cancel];
 
@@ -34,7 +34,7 @@ async fn opposite_decisions(seed: u64) {
     let world = World::memory().await;
     let nodes = [world.node("one").await, world.node("two").await];
     let id = world.id();
-    let mut input = nodes[0].input(id);
+    let mut input = one_message(id);
     input.options.check_after = Some(if chance.random() {
         micros(1_000)
     } else {
@@ -150,7 +150,7 @@ async fn m6_the_same_id_with_other_content_is_refused() {
     let node = world.node("one").await;
     let id = world.id();
     node.prepare(id).await.unwrap();
-    let mut other = node.input(id);
+    let mut other = one_message(id);
     other.messages[0].payload = "other".into();
     assert_eq!(
         node.prepare_as(other.clone()).await.unwrap_err().code,

@@ -15,7 +15,9 @@ async fn each(when: When, nodes: &[&'static str]) {
             all.push(world.node(name).await);
         }
         let fault = Fault::once(when, command);
-        all.iter().for_each(|node| node.store.fail(fault.clone()));
+        for node in &all {
+            node.store.fail(fault.clone());
+        }
         let lived = timeout(minutes(60), live(&world, &all)).await;
         assert!(
             lived.is_ok(),

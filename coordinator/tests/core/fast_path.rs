@@ -3,7 +3,9 @@
 use earnest_coordinator::driver::DriverOptions;
 use earnest_protocol::Phase;
 
-use crate::support::{Node, SUBSCRIPTION, Setup, TOPIC, World, message, minutes, until};
+use crate::support::{
+    Node, SUBSCRIPTION, Setup, TOPIC, World, message, minutes, one_message, until,
+};
 
 /// Looks for due work once an hour: nothing but the fast path delivers.
 fn hourly() -> Setup {
@@ -69,7 +71,7 @@ async fn p9_an_ordered_key_runs_on_without_a_claim() {
     let node = world.node_with("one", hourly()).await;
     let mut bodies = vec![];
     for _ in 0..10 {
-        let mut input = node.input(world.id());
+        let mut input = one_message(world.id());
         input.messages = (0..3)
             .map(|n| message(TOPIC, "k", &format!("{}/{n}", bodies.len())))
             .collect();

@@ -3,7 +3,7 @@
 use earnest_coordinator::driver::BreakerState;
 use tokio::time::timeout;
 
-use crate::support::{Does, Node, Says, World, minutes, seconds, until};
+use crate::support::{Does, Node, Says, World, minutes, one_message, seconds, until};
 
 async fn submit_to(
     world: &World,
@@ -13,7 +13,7 @@ async fn submit_to(
 ) -> Vec<earnest_protocol::TransactionId> {
     let ids = world.ids(count);
     for id in &ids {
-        let mut input = node.input(*id);
+        let mut input = one_message(*id);
         input.messages[0].topic = topic.into();
         node.submit_as(input).await.unwrap();
     }
@@ -123,7 +123,7 @@ async fn p12_a_dead_initiator_does_not_stop_another() {
     let mut well = vec![];
     for (initiator, count) in [("dead", 1_000), ("hanging", 300), ("cashier", 50)] {
         for id in world.ids(count) {
-            let mut input = node.input(id);
+            let mut input = one_message(id);
             input.initiator = initiator.into();
             input.options.check_after = Some(seconds(1));
             node.prepare_as(input).await.unwrap();

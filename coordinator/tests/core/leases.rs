@@ -3,7 +3,7 @@
 use earnest_coordinator::driver::DriverOptions;
 use earnest_protocol::Phase;
 
-use crate::support::{Does, Says, Setup, World, minutes, seconds, until};
+use crate::support::{Does, Says, Setup, World, minutes, one_message, seconds, until};
 
 fn leased(lease: std::time::Duration) -> Setup {
     let driver = DriverOptions {
@@ -54,7 +54,7 @@ async fn p10_a_paused_nodes_check_back_is_taken_over_and_counts_once() {
     let one = world.node_with("one", leased(seconds(5))).await;
     world.initiator.says(Says::LateRolledBack);
     let id = world.id();
-    let mut input = one.input(id);
+    let mut input = one_message(id);
     input.options.check_after = Some(seconds(1));
     input.options.check_back_budget = Some(2);
     one.prepare_as(input).await.unwrap();
@@ -131,7 +131,7 @@ async fn p10_a_call_longer_than_the_lease_is_made_once() {
     let world = World::memory().await;
     world
         .subscribe(crate::support::SUBSCRIPTION, crate::support::TOPIC, |row| {
-            row.timeout = minutes(5)
+            row.timeout = minutes(5);
         })
         .await;
     let one = world.node_with("one", leased(seconds(2))).await;

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use crate::support::{
-    Does, Fault, SUBSCRIPTION, TOPIC, When, World, message, millis, seconds, until,
+    Does, Fault, SUBSCRIPTION, TOPIC, When, World, message, millis, one_message, seconds, until,
 };
 
 const KEYS: usize = 5;
@@ -74,7 +74,7 @@ async fn in_order(seed: u64) {
     let submit = async |n: usize| {
         let node = &nodes[n % 2];
         tokio::time::sleep(millis(n as u64 / 20)).await;
-        let mut input = node.input(world.id());
+        let mut input = one_message(world.id());
         let message = |m| {
             message(
                 TOPIC,
@@ -115,7 +115,7 @@ async fn p9_a_parked_message_blocks_its_own_key_only() {
     });
     let mut first = None;
     for n in 0..5 {
-        let mut input = node.input(world.id());
+        let mut input = one_message(world.id());
         input.messages = vec![
             message(TOPIC, "a", &format!("a{n}")),
             message(TOPIC, "b", &format!("b{n}")),

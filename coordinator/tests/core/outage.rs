@@ -5,7 +5,9 @@ use earnest_protocol::Phase;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use crate::support::{Does, Fault, SUBSCRIPTION, Says, When, World, minutes, seconds, until};
+use crate::support::{
+    Does, Fault, SUBSCRIPTION, Says, When, World, minutes, one_message, seconds, until,
+};
 
 #[tokio::test(start_paused = true)]
 async fn p2_of_a_batch_that_is_refused_only_the_bad_command_fails() {
@@ -114,7 +116,7 @@ async fn p12_an_end_that_the_database_refuses_for_good_stops_nothing_else() {
     until("its end was refused", async || node.store.fired() > 0).await;
     let ids = world.ids(20);
     for id in &ids {
-        let mut input = node.input(*id);
+        let mut input = one_message(*id);
         input.messages[0].topic = "invoice.sent".into();
         node.submit_as(input).await.unwrap();
     }
@@ -158,7 +160,7 @@ async fn p12_a_check_backs_end_that_is_refused_for_good_stops_nothing_else() {
     node.store
         .fail(Fault::always_for(When::Refused, "checked_back", ids[3]));
     for id in &ids {
-        let mut input = node.input(*id);
+        let mut input = one_message(*id);
         input.options.check_after = Some(seconds(1));
         node.prepare_as(input).await.unwrap();
     }

@@ -3,7 +3,7 @@
 use earnest_coordinator::service::Code;
 use earnest_protocol::{InitiatorOutcome, Phase};
 
-use crate::support::{Says, World, minutes, seconds, until};
+use crate::support::{Says, World, minutes, one_message, seconds, until};
 
 #[tokio::test(start_paused = true)]
 async fn p1_an_answer_that_contradicts_the_decision_is_recorded_counted_and_changes_nothing() {
@@ -11,7 +11,7 @@ async fn p1_an_answer_that_contradicts_the_decision_is_recorded_counted_and_chan
     let node = world.node("one").await;
     world.initiator.says(Says::LateRolledBack);
     let id = world.id();
-    let mut input = node.input(id);
+    let mut input = one_message(id);
     input.options.check_after = Some(seconds(1));
     node.prepare_as(input).await.unwrap();
     until("it is asked", async || world.initiator.asked(id) == 1).await;
@@ -36,7 +36,7 @@ async fn p6_a_deadline_cancels_only_where_nobody_can_be_asked() {
     let node = world.node("one").await;
     let [in_time, late] = world.ids(2).try_into().unwrap();
     for id in [in_time, late] {
-        let mut input = node.input(id);
+        let mut input = one_message(id);
         input.options.outcome = Some(InitiatorOutcome::None);
         input.options.check_after = Some(minutes(2));
         node.prepare_as(input).await.unwrap();
@@ -97,7 +97,7 @@ async fn p1_only_the_initiator_decides() {
     let world = World::memory().await;
     let node = world.node("one").await;
     let id = world.id();
-    let mut input = node.input(id);
+    let mut input = one_message(id);
     input.initiator = "clerk".into();
     node.prepare_as(input).await.unwrap();
     for refused in [node.confirm(id).await, node.cancel(id).await] {

@@ -9,7 +9,7 @@ use earnest_protocol::{LeaseToken, Phase};
 use earnest_store::Command;
 use futures_util::future::join_all;
 
-use crate::support::{Does, Setup, World, millis, seconds, until};
+use crate::support::{Does, Setup, World, millis, one_message, seconds, until};
 
 fn journal(journal: JournalOptions) -> Setup {
     Setup {
@@ -62,7 +62,7 @@ async fn p13_a_queue_full_by_bytes_refuses_at_once() {
         )
         .await;
     let large = |id| {
-        let mut input = node.input(id);
+        let mut input = one_message(id);
         input.messages[0].payload = vec![b'x'; 20_000].into();
         input
     };

@@ -3,7 +3,7 @@
 use earnest_protocol::{DeliveryState, Phase};
 use earnest_store::AttemptKind;
 
-use crate::support::{Does, TOPIC, World, message, minutes, until};
+use crate::support::{Does, TOPIC, World, message, minutes, one_message, until};
 
 /// Fails so three times, and then takes it: everything failed is on record, and it is delivered.
 async fn retried_until_ok(does: Does, code: &str) {
@@ -103,7 +103,7 @@ async fn k1_each_message_of_a_call_has_its_own_end() {
             _ => Does::Ok,
         });
     let id = world.id();
-    let mut input = node.input(id);
+    let mut input = one_message(id);
     input.messages = (0..5).map(|n| message(TOPIC, "", &n.to_string())).collect();
     node.submit_as(input).await.unwrap();
     world.at_rest().await;

@@ -25,13 +25,16 @@ pub(crate) enum When {
     CrashAfter,
 }
 
+/// Says which batches it happens to.
+type Hits = dyn Fn(&[Command]) -> bool + Send + Sync;
+
 /// Which batches it happens to, and how often. Clones share the count, so that it can be laid in wait at several
 /// nodes.
 #[derive(Clone)]
 pub(crate) struct Fault {
     when: When,
     left: Arc<AtomicUsize>,
-    hits: Arc<dyn Fn(&[Command]) -> bool + Send + Sync>,
+    hits: Arc<Hits>,
 }
 
 impl Fault {

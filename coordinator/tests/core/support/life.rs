@@ -4,7 +4,7 @@ use earnest_coordinator::service::{Code, OperatorDecideInput, ServiceError};
 use earnest_protocol::{Decision, InitiatorOutcome, Phase, TransactionId};
 use tokio::time::timeout;
 
-use super::{Does, Node, Says, World, millis, seconds, until};
+use super::{Does, Node, Says, World, millis, one_message, seconds, until};
 
 /// Every command's name.
 pub(crate) const COMMANDS: [&str; 10] = [
@@ -106,7 +106,7 @@ async fn asked(world: &World, nodes: &[Node<'_>]) -> Ends {
     let rolled_back = ids[0];
     world.initiator.says(Says::LateNothing);
     for id in &ids {
-        let mut input = nodes[0].input(*id);
+        let mut input = one_message(*id);
         input.options.check_after = Some(millis(200));
         call(nodes, async |node| node.prepare_as(input.clone()).await)
             .await
@@ -133,7 +133,7 @@ async fn asked(world: &World, nodes: &[Node<'_>]) -> Ends {
 /// A deadline where nobody can be asked.
 async fn overdue(world: &World, nodes: &[Node<'_>]) -> Ends {
     let id = world.id();
-    let mut input = nodes[0].input(id);
+    let mut input = one_message(id);
     input.initiator = "clerk".into();
     input.options.outcome = Some(InitiatorOutcome::None);
     input.options.check_after = Some(millis(50));
@@ -182,7 +182,7 @@ async fn paused(world: &World, nodes: &[Node<'_>]) -> Ends {
     world.sink.does(|_| Does::Slow(millis(30)));
     let ids = world.ids(5);
     for id in &ids {
-        let mut input = nodes[0].input(*id);
+        let mut input = one_message(*id);
         input.messages[0].topic = "invoice.sent".into();
         call(nodes, async |node| node.submit_as(input.clone()).await)
             .await

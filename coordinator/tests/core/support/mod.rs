@@ -17,7 +17,7 @@ pub(crate) use fault::{Fault, When};
 pub(crate) use initiator::{FakeInitiator, Says};
 pub(crate) use ledger::Ledger;
 pub(crate) use life::{COMMANDS, live};
-pub(crate) use node::{Node, Setup, message};
+pub(crate) use node::{Node, Setup, message, one_message};
 pub(crate) use sink::{Does, FakeSink};
 pub(crate) use store::FaultyStore;
 pub(crate) use world::{SUBSCRIPTION, TOPIC, World, micros, millis, minutes, seconds, until};

@@ -108,22 +108,8 @@ impl<'w> Node<'w> {
         self.driver.take().expect("drained once").drain().await;
     }
 
-    /// One message of its own, no check-back before long.
-    pub(crate) fn input(&self, id: TransactionId) -> PrepareInput {
-        PrepareInput {
-            id: Some(id.to_string()),
-            initiator: "cashier".into(),
-            messages: vec![message(TOPIC, "", &id.to_string())],
-            options: OptionsInput {
-                check_after: Some(minutes(24 * 60)),
-                ..OptionsInput::default()
-            },
-            ..PrepareInput::default()
-        }
-    }
-
     pub(crate) async fn prepare(&self, id: TransactionId) -> Result<Recorded, ServiceError> {
-        self.prepare_as(self.input(id)).await
+        self.prepare_as(one_message(id)).await
     }
 
     pub(crate) async fn prepare_as(&self, input: PrepareInput) -> Result<Recorded, ServiceError> {
@@ -133,7 +119,7 @@ impl<'w> Node<'w> {
     }
 
     pub(crate) async fn submit(&self, id: TransactionId) -> Result<Recorded, ServiceError> {
-        self.submit_as(self.input(id)).await
+        self.submit_as(one_message(id)).await
     }
 
     pub(crate) async fn submit_as(&self, input: PrepareInput) -> Result<Recorded, ServiceError> {
@@ -224,6 +210,20 @@ impl<'w> Node<'w> {
 
 fn subscription_target(name: &str) -> Target {
     Target::Subscription(Name::default_namespace(), name.parse().unwrap())
+}
+
+/// One message of its own, no check-back before long.
+pub(crate) fn one_message(id: TransactionId) -> PrepareInput {
+    PrepareInput {
+        id: Some(id.to_string()),
+        initiator: "cashier".into(),
+        messages: vec![message(TOPIC, "", &id.to_string())],
+        options: OptionsInput {
+            check_after: Some(minutes(24 * 60)),
+            ..OptionsInput::default()
+        },
+        ..PrepareInput::default()
+    }
 }
 
 pub(crate) fn message(topic: &str, key: &str, body: &str) -> MessageInput {
