@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use tokio::process::{Child, Command};
 
 /// Longer than any of this takes on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A free port below those that outgoing connections take, so that it is still free when a killed process comes
 /// back to it.

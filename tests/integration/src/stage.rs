@@ -7,10 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::{Order, Process, free_port};
-
-/// Longer than any of this takes on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::{Order, Process, free_port, process::PATIENCE};
 
 /// Waits for a condition; `look` says what it saw while it does not hold.
 pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T>) -> Result<T> {
