@@ -29,7 +29,7 @@ const AT_ONCE: usize = 8;
 /// However fast the machine is, a run stays readable.
 const MOST_PAYMENTS: u32 = 20_000;
 /// For one payment, all tries together; longer than any death lasts.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What happened so far.
 #[derive(Debug, Default)]
@@ -48,6 +48,14 @@ impl Counter {
     /// No more new payments.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// How many payments came to their end, one way or another.
+    pub(crate) fn answered(&self) -> u64 {
+        [&self.made, &self.refused, &self.hung_up]
+            .iter()
+            .map(|n| n.load(Ordering::Relaxed))
+            .sum()
     }
 
     /// What each customer was told.

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     books::{Books, Phase},
+    customers::Counter,
     member::Member,
     narrator::Narrator,
     plan::{End, Life},
@@ -23,7 +24,11 @@ use crate::{
 };
 
 /// How long a process may take to come to the step at which it is to die.
-const REACHES_ITS_STEP_WITHIN: Duration = Duration::from_secs(6);
+const REACHES_ITS_STEP_WITHIN: Duration = Duration::from_secs(15);
+/// However slow the machine is, a life sees this many payments answered before it is ended from outside, …
+const PAYMENTS_OF_A_LIFE: u64 = 10;
+/// … unless that takes longer than this.
+const LONGEST_LIFE: Duration = Duration::from_secs(15);
 const OWED_WITHIN: Duration = Duration::from_secs(10);
 
 /// How a window is known to have been hit.
@@ -94,14 +99,16 @@ impl Record {
 pub(crate) struct Fates {
     pub stage: Arc<Stage>,
     pub narrator: Narrator,
+    counter: Arc<Counter>,
     record: Arc<Mutex<Record>>,
 }
 
 impl Fates {
-    pub(crate) fn new(stage: Arc<Stage>, narrator: Narrator) -> Self {
+    pub(crate) fn new(stage: Arc<Stage>, narrator: Narrator, counter: Arc<Counter>) -> Self {
         Self {
             stage,
             narrator,
+            counter,
             record: Arc::default(),
         }
     }
@@ -135,7 +142,7 @@ impl Fates {
             match life.end {
                 End::Killed(after) => {
                     tokio::select! {
-                        () = sleep(after) => {}
+                        () = self.lived(after) => {}
                         status = running.died() => return self.unexpected(member, status),
                     }
                     self.kill(running).await;
@@ -158,6 +165,19 @@ impl Fates {
             running = self.begin(member, lives.get(number + 1)).await?;
         }
         Ok(running)
+    }
+
+    /// Waits until a life has lasted for long enough.
+    async fn lived(&self, after: Duration) {
+        let enough = self.counter.answered() + PAYMENTS_OF_A_LIFE;
+        sleep(after).await;
+        let answered = async {
+            while self.counter.answered() < enough {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        // Either way it has.
+        let _elapsed = timeout(LONGEST_LIFE.saturating_sub(after), answered).await;
     }
 
     /// The last act: the ledger dies, and once messages wait for it, so does the coordinator.

@@ -45,12 +45,12 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<usize> {
     ));
     let plan = Plan::of(seed);
     let stage = Arc::new(Stage::new(&data, seed as u16)?);
-    let fates = Fates::new(Arc::clone(&stage), narrator);
+    let counter = Arc::new(Counter::default());
+    let fates = Fates::new(Arc::clone(&stage), narrator, Arc::clone(&counter));
     let mut talk = Talk::to(stage.url(Member::Coordinator))?;
 
     let [coordinator, cashier, ledger, rewards] = raise(&fates, &plan, &mut talk).await?;
     narrator.say("coordinator, cashier, ledger and rewards are up");
-    let counter = Arc::new(Counter::default());
     let customers = Customers::new(stage.url(Member::Cashier), seed, Arc::clone(&counter))?;
 
     let deaths = async {
