@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     absorbed,
+    books::Books,
     checker::{self, Evidence},
     customers::{Counter, Customers},
     lives::Fates,
@@ -108,7 +109,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<usize> {
         "\n{}\n{}{}",
         table::table(&tally),
         table::verdict(&findings),
-        look_next(&stage, seed, keep)
+        look_next(&stage, &evidence.books, seed, keep)
     ));
     if keep {
         std::future::pending::<()>().await;
@@ -198,30 +199,40 @@ async fn until_over(
     }
 }
 
-fn look_next(stage: &Stage, seed: u64, keep: bool) -> String {
+/// Commands that work as they are, from where the demo was started.
+fn look_next(stage: &Stage, books: &Books, seed: u64, keep: bool) -> String {
     let data = stage.data().display();
     let earnest = stage.program(Member::Coordinator);
     let earnest = earnest.display();
-    let listen = stage.url(Member::Coordinator);
-    let mut text = format!("\nTo look at next (databases and logs are in {data}/):\n");
-    let mut line = |what: &str| {
-        text.push_str("  ");
-        text.push_str(what);
-        text.push('\n');
-    };
+    let mut lines = vec![format!(
+        "\nTo look at next (databases and logs are in {data}/):"
+    )];
+    let mut line = |what: String| lines.push(format!("  {what}"));
     if !keep {
-        line(&format!(
-            "{earnest} {} &",
-            stage.flags(Member::Coordinator).join(" ")
-        ));
+        let flags = stage.flags(Member::Coordinator).join(" ");
+        line(format!("{earnest} {flags} &"));
     }
-    line(&format!("export EARNEST_SERVER={listen}"));
-    line(&format!("{earnest} tx list"));
-    line(&format!("{earnest} tx show ID"));
-    line(&format!(
+    line(format!(
+        "export EARNEST_SERVER={}",
+        stage.url(Member::Coordinator)
+    ));
+    line(format!("{earnest} tx list"));
+    let asked = books
+        .coordinator
+        .transactions
+        .iter()
+        .find(|(_, t)| t.decided_by.as_deref() == Some("check-back"));
+    if let Some((id, _)) = asked {
+        line(format!("{earnest} tx show {id}   # decided by check-back"));
+    }
+    line(format!(
         "sqlite3 {data}/ledger.db 'SELECT account, sum(cents) FROM line GROUP BY account'"
     ));
-    line(&format!("grep 'taken before' {data}/ledger.log"));
-    line(&format!("make demo SEED={seed}"));
-    text
+    line(format!("grep 'taken before' {data}/ledger.log"));
+    line(format!("make demo SEED={seed}"));
+    let text = lines.join("\n") + "\n";
+    match std::env::current_dir() {
+        Ok(here) => text.replace(&format!("{}/", here.display()), ""),
+        Err(_) => text,
+    }
 }

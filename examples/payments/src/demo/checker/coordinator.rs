@@ -94,15 +94,19 @@ pub(super) fn remembered(evidence: &Evidence, findings: &mut Findings) {
         if let Some(now) = now
             && now != Some(*once)
         {
-            let what = format!("transaction {id} was decided {once:?} once, and is {now:?} now");
+            let what = format!(
+                "transaction {id} was decided {once:?} once, and is {} now",
+                now.map_or("undecided".to_owned(), |now| format!("{now:?}"))
+            );
             findings.add(Promise::OneDecision, what);
         }
     }
     for (id, once) in &seen.fence {
         let now = books.cashier.fence.get(id);
         if now != Some(once) {
+            let now = now.map_or("nothing".to_owned(), |now| format!("{now:?}"));
             let what =
-                format!("the cashier's fence said {once:?} of {id} once, and says {now:?} now");
+                format!("the cashier's fence said {once:?} of {id} once, and says {now} now");
             findings.add(Promise::LocalOutcomeRules, what);
         }
     }
