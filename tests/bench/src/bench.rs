@@ -41,7 +41,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    pub async fn new(options: Options) -> anyhow::Result<Self> {
+    pub fn new(options: Options) -> anyhow::Result<Self> {
         let site = Site::find(options.directory.clone())?;
         let consumer = Consumer::default();
         let consumer_url = consumer.serve()?;

@@ -8,8 +8,10 @@ use earnest_proto::v1::{
     participant_server::{Participant, ParticipantServer},
 };
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, transport::Server};
+use tonic::{
+    Request, Response, Status,
+    transport::{Server, server::TcpIncoming},
+};
 
 use crate::ledger::Ledger;
 
@@ -36,14 +38,14 @@ impl Consumer {
             .enable_all()
             .build()?;
         let server = Server::builder()
-            .tcp_nodelay(true)
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(4 * WINDOW)
             .max_concurrent_streams(STREAMS)
             .add_service(ParticipantServer::new(self.clone()));
         let serve = async move {
-            let listener = TcpListener::from_std(listener)?;
-            let incoming = TcpListenerStream::new(listener);
+            // Without TCP_NODELAY an answer waits for the peer's delayed acknowledgement, 40 ms.
+            let incoming =
+                TcpIncoming::from(TcpListener::from_std(listener)?).with_nodelay(Some(true));
             anyhow::Ok(server.serve_with_incoming(incoming).await?)
         };
         std::thread::Builder::new()

@@ -56,6 +56,6 @@ async fn main() -> anyhow::Result<()> {
 async fn measure(options: Options) -> anyhow::Result<()> {
     match options.soak {
         Some(minutes) => soak::run(&options, minutes).await,
-        None => bench::Bench::new(options).await?.run().await,
+        None => bench::Bench::new(options)?.run().await,
     }
 }

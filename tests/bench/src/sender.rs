@@ -11,8 +11,7 @@ use earnest::{
 };
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::transport::Server;
+use tonic::transport::{Server, server::TcpIncoming};
 
 use crate::coordinator::Site;
 
@@ -46,7 +45,8 @@ impl Sender {
             .await
             .context("the SDK does not connect")?;
         let server = Server::builder().add_service(earnest.participant_service());
-        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        tokio::spawn(server.serve_with_incoming(incoming));
         Ok(Self {
             earnest,
             durability,
