@@ -76,8 +76,8 @@ tests_rc=0
 stage deps 900 scripts/deps.sh || true
 stage fmt 120 cargo fmt --all --check || true
 stage deny 600 scripts/deny.sh || true
-stage clippy 1200 cargo clippy ${LOCKED[@]+"${LOCKED[@]}"} --workspace --all-targets -- -D warnings || true
-if stage build 1500 cargo build ${LOCKED[@]+"${LOCKED[@]}"} --workspace --all-targets; then
+stage clippy 1800 cargo clippy ${LOCKED[@]+"${LOCKED[@]}"} --workspace --all-targets -- -D warnings || true
+if stage build 2400 cargo build ${LOCKED[@]+"${LOCKED[@]}"} --workspace --all-targets; then
   stage test 1500 cargo test ${LOCKED[@]+"${LOCKED[@]}"} --workspace --no-fail-fast || tests_rc=$?
   if [ -f examples/payments/Cargo.toml ]; then
     stage demo 300 "$TARGET/debug/payments-demo" --seed "$DEMO_SEED" || true

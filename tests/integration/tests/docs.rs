@@ -41,10 +41,10 @@ fn run(line: &str, stage: &Stage, id: &str) -> Result<Output> {
     let line = line
         .replace("01890a5d-…", id)
         .replace(" ID", &format!(" {id}"));
-    let line = format!("earnest() {{ \"$EARNEST_PROGRAM\" \"$@\"; }}; {line}");
+    let line = format!("earnest() {{ \"$PROGRAM\" \"$@\"; }}; {line}");
     Command::new("bash")
         .args(["-c", &line])
-        .env("EARNEST_PROGRAM", PROGRAMS.coordinator)
+        .env("PROGRAM", PROGRAMS.coordinator)
         .env("EARNEST_SERVER", stage.coordinator.url())
         .current_dir(stage.directory())
         .output()
