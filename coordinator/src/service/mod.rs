@@ -34,7 +34,8 @@ pub struct ServiceOptions {
     pub defaults: earnest_protocol::Options,
     /// Deliveries under way at once, where a subscription does not say.
     pub concurrency: u32,
-    /// How long one delivery attempt may take, where a subscription does not say.
+    /// How long one delivery attempt may take, where a subscription does not say; also an operator's question
+    /// to an initiator.
     pub timeout: std::time::Duration,
     /// When to deliver again, where a subscription does not say.
     pub retry: earnest_protocol::RetryPolicy,

@@ -121,7 +121,13 @@ impl Coordinator {
             options: row.state.options,
             traceparent: row.traceparent.clone(),
         };
-        Some(self.check_back.check_back(&work).await)
+        let asked = self.check_back.check_back(&work);
+        let outcome = tokio::time::timeout(self.options.timeout, asked).await;
+        Some(outcome.unwrap_or_else(|_| {
+            let target = format!("service {}", work.initiator);
+            let error = format!("no answer within {} ms", self.options.timeout.as_millis());
+            CallOutcome::down(CheckBackAnswer::Unknown, target, "timeout", error)
+        }))
     }
 }
 

@@ -97,9 +97,11 @@ impl Cell {
             "P2: told that it committed, and it did not"
         );
         match self.outcome {
-            Outcome::Committed => ensure!(first_committed, "it should have committed: {tally:?}"),
+            Outcome::Committed => {
+                ensure!(first_committed, "it should have committed: {tally:?}");
+            }
             Outcome::RolledBack => {
-                ensure!(!first_committed, "it should have rolled back: {tally:?}")
+                ensure!(!first_committed, "it should have rolled back: {tally:?}");
             }
             Outcome::Either => {}
         }
