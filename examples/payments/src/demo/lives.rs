@@ -17,8 +17,9 @@ use crate::{
     member::Member,
     narrator::Narrator,
     plan::{End, Life},
+    running::Running,
     seen::Seen,
-    stage::{Running, Stage},
+    stage::Stage,
     talk::Talk,
     window::{self, CrashPoint, Window},
 };

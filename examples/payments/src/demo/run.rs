@@ -15,7 +15,8 @@ use crate::{
     narrator::Narrator,
     plan::Plan,
     read,
-    stage::{Running, Stage},
+    running::Running,
+    stage::Stage,
     table,
     talk::{Pending, Talk},
     tally::Tally,
@@ -45,7 +46,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<usize> {
         "Seed {seed} (the same choices again: make demo SEED={seed})\n\n"
     ));
     let plan = Plan::of(seed);
-    let stage = Arc::new(Stage::new(&data, seed as u16)?);
+    let stage = Arc::new(Stage::new(&data)?);
     let counter = Arc::new(Counter::default());
     let fates = Fates::new(Arc::clone(&stage), narrator, Arc::clone(&counter));
     let mut talk = Talk::to(stage.url(Member::Coordinator))?;

@@ -2,9 +2,9 @@
 
 use std::{
     fs::{File, OpenOptions},
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::{ExitStatus, Stdio},
+    process::Stdio,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     net::TcpStream,
-    process::{Child, Command},
+    process::Command,
     sync::RwLock,
     time::{Instant, sleep, timeout},
 };
@@ -22,17 +22,15 @@ use crate::{
     books::Books,
     member::Member,
     plan::{BUDGET, accounts},
+    ports::free_ports,
     read,
+    running::Running,
     talk::Talk,
     window::CrashPoint,
 };
 
-/// Below the range that systems take the ports of outgoing connections from, so that nobody takes the port of a process
-/// while it is dead.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
 const READY_WITHIN: Duration = Duration::from_secs(15);
 const READ_WITHIN: Duration = Duration::from_secs(2);
-const STOPPED_WITHIN: Duration = Duration::from_secs(15);
 /// How long after prepare the coordinator asks what became of a payment.
 const CHECK_AFTER: Duration = Duration::from_millis(300);
 
@@ -49,16 +47,9 @@ pub(crate) struct Stage {
     _lock: File,
 }
 
-/// A process that runs, or has just died.
-pub(crate) struct Running {
-    stage: Arc<Stage>,
-    pub member: Member,
-    child: Child,
-}
-
 impl Stage {
-    /// Prepares an empty data directory, and picks ports starting somewhere by `chance`.
-    pub(crate) fn new(data: &Path, chance: u16) -> anyhow::Result<Self> {
+    /// Prepares an empty data directory and picks ports.
+    pub(crate) fn new(data: &Path) -> anyhow::Result<Self> {
         let binaries = std::env::current_exe()?
             .parent()
             .context("this program has no directory")?
@@ -75,7 +66,8 @@ impl Stage {
         Ok(Self {
             binaries,
             data: data.canonicalize()?,
-            ports: free_ports(chance)?,
+            // Two runs at the same time look in different places.
+            ports: free_ports(std::process::id().wrapping_mul(16))?,
             alive: Mutex::new([None; 4]),
             standstill: RwLock::new(()),
             _lock: lock,
@@ -178,11 +170,7 @@ impl Stage {
             .spawn()
             .with_context(|| format!("can't start the {member}"))?;
         self.note(member, child.id());
-        let mut running = Running {
-            stage: Arc::clone(self),
-            member,
-            child,
-        };
+        let mut running = Running::new(Arc::clone(self), member, child);
         tokio::select! {
             listening = self.listening(member) => listening?,
             status = running.died() => bail!(
@@ -255,7 +243,8 @@ impl Stage {
         books.context("they could not be read in time")?
     }
 
-    fn note(&self, member: Member, pid: Option<u32>) {
+    /// What a signal to a process goes to; none: it is gone.
+    pub(crate) fn note(&self, member: Member, pid: Option<u32>) {
         let pid = pid
             .and_then(|pid| i32::try_from(pid).ok())
             .and_then(Pid::from_raw);
@@ -268,79 +257,8 @@ impl Stage {
     }
 }
 
-impl Running {
-    /// Waits for its end.
-    pub(crate) async fn died(&mut self) -> ExitStatus {
-        loop {
-            // Fails only when the process can't be waited for at all, and then nothing is known of it.
-            if let Ok(status) = self.child.wait().await {
-                // In the same step as the reaping, so that no signal goes to a number that somebody else has by now.
-                self.stage.note(self.member, None);
-                return status;
-            }
-            sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    /// Whether it has ended.
-    pub(crate) fn has_died(&mut self) -> Option<ExitStatus> {
-        let status = self.child.try_wait().ok().flatten()?;
-        self.stage.note(self.member, None);
-        Some(status)
-    }
-
-    /// SIGKILL, while everything stands still; returns what the databases say at that moment.
-    pub(crate) async fn kill(mut self) -> anyhow::Result<Books> {
-        let stage = Arc::clone(&self.stage);
-        stage
-            .look(async || {
-                if let Some(pid) = self.pid() {
-                    signal(pid, Signal::KILL);
-                }
-                self.died().await;
-            })
-            .await
-    }
-
-    /// SIGTERM, and waits until it has drained.
-    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
-        if let Some(pid) = self.pid() {
-            signal(pid, Signal::TERM);
-        }
-        let status = timeout(STOPPED_WITHIN, self.died())
-            .await
-            .with_context(|| {
-                format!(
-                    "the {} does not stop within {STOPPED_WITHIN:?} of a SIGTERM",
-                    self.member
-                )
-            })?;
-        if !status.success() {
-            bail!(
-                "the {} ended with {status} when it was told to stop; its log ends with:\n{}",
-                self.member,
-                self.stage.log_end(self.member)
-            );
-        }
-        Ok(())
-    }
-
-    fn pid(&self) -> Option<Pid> {
-        self.child
-            .id()
-            .and_then(|pid| i32::try_from(pid).ok())
-            .and_then(Pid::from_raw)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.stage.note(self.member, None);
-    }
-}
-
 /// One that is gone already needs no signal.
-fn signal(pid: Pid, signal: Signal) {
+pub(crate) fn signal(pid: Pid, signal: Signal) {
     let _gone = kill_process(pid, signal);
 }
 
@@ -379,24 +297,4 @@ fn empty(data: &Path) -> anyhow::Result<File> {
         }
     }
     Ok(lock)
-}
-
-fn free_ports(chance: u16) -> anyhow::Result<[u16; 4]> {
-    let offset = usize::from(chance) % PORTS.len();
-    let mut free = PORTS
-        .cycle_from(offset)
-        .filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
-    let mut next = || free.next().context("there is no free port");
-    Ok([next()?, next()?, next()?, next()?])
-}
-
-/// All of a range, starting in the middle.
-trait CycleFrom {
-    fn cycle_from(self, offset: usize) -> impl Iterator<Item = u16>;
-}
-
-impl CycleFrom for std::ops::Range<u16> {
-    fn cycle_from(self, offset: usize) -> impl Iterator<Item = u16> {
-        self.clone().skip(offset).chain(self.take(offset))
-    }
 }
