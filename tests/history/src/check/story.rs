@@ -1,0 +1,238 @@
+//! A history by transaction: all that was said of one of them, each with the line that says it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    entry::{
+        Call, CheckBackAnswer, Decision, DeliveryAnswer, DeliveryKey, DeliveryView, Event, Phase,
+        Subscription,
+    },
+    history::{Answer, History, Op},
+};
+
+/// What holds for the whole run.
+pub(super) struct Run {
+    pub(super) rest_within_us: u64,
+    pub(super) subscriptions: Vec<Subscription>,
+    /// The line at which everything had been read, and when.
+    pub(super) rest: Option<(usize, u64)>,
+    pub(super) quiet: Option<(usize, u64)>,
+}
+
+impl Run {
+    pub(super) fn of(history: &History) -> Result<Self, String> {
+        let Some(Event::Run {
+            rest_within_ms,
+            subscriptions,
+            ..
+        }) = history.lines.first().map(|line| &line.entry.event)
+        else {
+            return Err("the history does not begin with `run`, so it proves nothing".to_owned());
+        };
+        let find = |wanted: &Event| {
+            let line = history.lines.iter().find(|l| l.entry.event == *wanted)?;
+            Some((line.number, line.entry.at_us))
+        };
+        Ok(Self {
+            rest_within_us: rest_within_ms * 1_000,
+            subscriptions: subscriptions.clone(),
+            rest: find(&Event::Rest),
+            quiet: find(&Event::Quiet),
+        })
+    }
+
+    /// Who is owed the messages of a transaction, if it is confirmed.
+    pub(super) fn owed(&self, transaction: &str, topics: &[String]) -> BTreeSet<DeliveryKey> {
+        let messages = (0..).zip(topics);
+        messages
+            .flat_map(|(ordinal, topic)| {
+                let takers = self.subscriptions.iter().filter(move |s| s.topic == *topic);
+                takers.map(move |taker| DeliveryKey {
+                    transaction: transaction.to_owned(),
+                    ordinal,
+                    subscription: taker.name.clone(),
+                })
+            })
+            .collect()
+    }
+}
+
+/// Something that was said, when, and on which line.
+#[derive(Clone)]
+pub(super) struct Said<T> {
+    pub(super) what: T,
+    pub(super) at_us: u64,
+    pub(super) line: usize,
+}
+
+/// Where the coordinator says that a transaction stands, at rest.
+#[derive(Clone)]
+pub(super) struct AtRest {
+    pub(super) phase: Phase,
+    pub(super) deliveries: Vec<DeliveryView>,
+}
+
+/// All that was said of one transaction.
+#[derive(Default)]
+pub(super) struct Story<'h> {
+    pub(super) id: &'h str,
+    /// Calls that named it.
+    pub(super) ops: Vec<&'h Op>,
+    pub(super) check_backs: Vec<Said<CheckBackAnswer>>,
+    pub(super) deliveries: Vec<Said<(DeliveryKey, DeliveryAnswer)>>,
+    /// The initiator's own rows: the key of the business, and the topics of the messages.
+    pub(super) committed: Option<Said<(String, Vec<String>)>>,
+    pub(super) effects: Vec<Said<(DeliveryKey, String)>>,
+    pub(super) view: Option<Said<AtRest>>,
+}
+
+impl Story<'_> {
+    /// Everything that says what was decided.
+    pub(super) fn decisions(&self) -> Vec<Said<Decision>> {
+        let told = self.ops.iter().filter_map(|op| {
+            let end = op.end.as_ref()?;
+            let decision = match (&end.answer, &op.call) {
+                (Answer::Ok { phase, .. }, call) => {
+                    // Both what an answer shows and what it acknowledges count; a difference shows up as two of them.
+                    return Some(
+                        [phase.and_then(Phase::decision), acknowledges(call)]
+                            .into_iter()
+                            .flatten()
+                            .map(|what| Said {
+                                what,
+                                at_us: end.at_us,
+                                line: end.line,
+                            })
+                            .collect::<Vec<_>>(),
+                    );
+                }
+                (Answer::Fail { decision, .. }, _) => (*decision)?,
+                (Answer::Unknown, _) => return None,
+            };
+            Some(vec![Said {
+                what: decision,
+                at_us: end.at_us,
+                line: end.line,
+            }])
+        });
+        let seen = self.view.iter().filter_map(|view| {
+            Some(Said {
+                what: view.what.phase.decision()?,
+                at_us: view.at_us,
+                line: view.line,
+            })
+        });
+        told.flatten().chain(seen).collect()
+    }
+
+    /// The topics of its messages, from whoever says them.
+    pub(super) fn topics(&self) -> Option<&[String]> {
+        if let Some(committed) = &self.committed {
+            return Some(&committed.what.1);
+        }
+        // What was refused says nothing of what was recorded.
+        let recorded = self.ops.iter().filter(|op| !refused(op));
+        recorded.into_iter().find_map(|op| match &op.call {
+            Call::Prepare { topics, .. } | Call::Submit { topics, .. } => Some(topics.as_slice()),
+            _ => None,
+        })
+    }
+
+    /// Calls of one kind that were acknowledged.
+    pub(super) fn acknowledged(&self, of: impl Fn(&Call) -> bool) -> Option<&Op> {
+        let mut ops = self.ops.iter().copied();
+        ops.find(|op| {
+            let ok = matches!(
+                op.end.as_ref().map(|end| &end.answer),
+                Some(Answer::Ok { .. })
+            );
+            ok && of(&op.call)
+        })
+    }
+}
+
+fn acknowledges(call: &Call) -> Option<Decision> {
+    match call {
+        Call::Confirm { .. } | Call::Submit { .. } => Some(Decision::Confirm),
+        Call::Cancel { .. } => Some(Decision::Cancel),
+        _ => None,
+    }
+}
+
+fn refused(op: &Op) -> bool {
+    matches!(
+        op.end.as_ref().map(|end| &end.answer),
+        Some(Answer::Fail { .. })
+    )
+}
+
+/// The stories of all transactions that anything was said of.
+pub(super) fn stories(history: &History) -> Vec<Story<'_>> {
+    let mut stories: BTreeMap<&str, Story<'_>> = BTreeMap::new();
+    for op in &history.ops {
+        if let Some(id) = op.call.transaction() {
+            of(&mut stories, id).ops.push(op);
+        }
+    }
+    for line in &history.lines {
+        let (at_us, number) = (line.entry.at_us, line.number);
+        match &line.entry.event {
+            Event::CheckBack {
+                transaction,
+                answer,
+            } => of(&mut stories, transaction).check_backs.push(Said {
+                what: *answer,
+                at_us,
+                line: number,
+            }),
+            Event::Delivery { key, answer } => {
+                of(&mut stories, &key.transaction).deliveries.push(Said {
+                    what: (key.clone(), *answer),
+                    at_us,
+                    line: number,
+                });
+            }
+            Event::Committed {
+                transaction,
+                key,
+                topics,
+            } => {
+                of(&mut stories, transaction).committed = Some(Said {
+                    what: (key.clone(), topics.clone()),
+                    at_us,
+                    line: number,
+                });
+            }
+            Event::Effect { key, content } => {
+                of(&mut stories, &key.transaction).effects.push(Said {
+                    what: (key.clone(), content.clone()),
+                    at_us,
+                    line: number,
+                });
+            }
+            Event::View {
+                transaction,
+                phase,
+                deliveries,
+                ..
+            } => {
+                of(&mut stories, transaction).view = Some(Said {
+                    what: AtRest {
+                        phase: *phase,
+                        deliveries: deliveries.clone(),
+                    },
+                    at_us,
+                    line: number,
+                });
+            }
+            _ => {}
+        }
+    }
+    stories.into_values().collect()
+}
+
+fn of<'a, 'h>(stories: &'a mut BTreeMap<&'h str, Story<'h>>, id: &'h str) -> &'a mut Story<'h> {
+    let story = stories.entry(id).or_default();
+    story.id = id;
+    story
+}

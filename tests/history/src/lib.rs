@@ -1,0 +1,48 @@
+//! A history: what clients called and were told, what services answered, what their databases held at rest; and the offline
+//! checker for it.
+//!
+//! It knows nothing of how any coordinator works, only what one owes: the compiler keeps it so, since this crate depends on
+//! serde alone. Anything that writes this format can be checked.
+//!
+//! # Format
+//!
+//! JSON lines in the order of time. Each has `at_us` (microseconds of one clock that all processes of the run share),
+//! `process` (who wrote it) and `event`:
+//!
+//! | event | fields | meaning |
+//! |---|---|---|
+//! | `run` | `seed`, `rest_within_ms`, `subscriptions`: `[{name, topic}]` | first line: what holds for the whole run |
+//! | `invoke` | `op`, `call`, and what the call says | a client calls; written before the call leaves |
+//! | `ok` | `op`, `transaction`, `phase`, `deliveries` | the call was answered; written after the answer came |
+//! | `fail` | `op`, `reason`, `transaction`, `decision` | it was refused, and changed nothing |
+//! | `unknown` | `op`, `why` | no answer, or none that says anything |
+//! | `check-back` | `transaction`, `answer` | an initiator answers what became of its local transaction; written before the answer leaves |
+//! | `delivery` | `transaction`, `ordinal`, `subscription`, `answer` | a consumer answers a delivery; written before the answer leaves |
+//! | `fault` | `fault`, `target`, `act` | something was broken (`begin`) or mended (`end`) |
+//! | `quiet` | | all faults are over and no client calls any more |
+//! | `committed` | `transaction`, `key`, `topics` | at rest, the initiator's own rows say that it committed, and what it sends |
+//! | `effect` | `transaction`, `ordinal`, `subscription`, `content` | at rest, a row that a consumer's handler wrote |
+//! | `view` | `transaction`, `phase`, `parked`, `decided_by`, `deliveries` | at rest, where the coordinator says it stands |
+//! | `rest` | | everything at rest has been read; last line |
+//!
+//! Calls: `place` (`key`; asks an initiator for business in a local transaction), `prepare` and `submit` (`transaction`,
+//! `content`, `topics`), `confirm`, `cancel`, `look` (`transaction`). A transaction is what its id says; `ordinal` is the
+//! position of a message in it, and `topics` has one topic per message. `content` is any text that is equal if and only if
+//! the contents are.
+//!
+//! The checks are in [`check`]; [`Invariant`] says what each means.
+
+mod check;
+mod entry;
+mod history;
+mod invariant;
+mod summary;
+
+pub use check::check;
+pub use entry::{
+    Act, Call, CheckBackAnswer, Decision, DeliveryAnswer, DeliveryKey, DeliveryState, DeliveryView,
+    Entry, Event, Phase, Reason, Subscription,
+};
+pub use history::{Answer, End, History, Line, Malformed, Op};
+pub use invariant::{Invariant, Violation};
+pub use summary::Summary;
