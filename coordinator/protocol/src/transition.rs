@@ -131,13 +131,22 @@ pub fn transition(
             }
             _ => Err(Illegal::NotPrepared),
         },
-        Event::Unpark => match state.phase {
-            Phase::Prepared => {
+        Event::Unpark => match (state.phase, state.options.outcome) {
+            // Nobody can be asked, so there is nothing to try again: its deadline stands.
+            (Phase::Prepared, InitiatorOutcome::None) if state.parked.is_none() => {
+                Ok((state, vec![]))
+            }
+            (Phase::Prepared, outcome) => {
                 state.parked = None;
                 // A person starts it anew: the budget too, or the next *in progress* would park it again.
                 state.in_progress_answers = 0;
                 state.unanswered = 0;
-                Ok((state, vec![Effect::ArmCheckBack(Duration::ZERO)]))
+                let wait = match outcome {
+                    // To be due at once would be to cancel; its initiator gets the time it had at first.
+                    InitiatorOutcome::None => state.options.check_after,
+                    InitiatorOutcome::Local | InitiatorOutcome::Asked => Duration::ZERO,
+                };
+                Ok((state, vec![Effect::ArmCheckBack(wait)]))
             }
             _ => Err(Illegal::NotPrepared),
         },

@@ -25,8 +25,8 @@ enum Rule {
     AskedAgain(u32, u32),
     /// Set aside; nobody is asked.
     Parked,
-    /// Taken up again: asked at once, with a fresh budget.
-    TakenUp,
+    /// Taken up again, with a fresh budget: asked, or cancelled, after so long.
+    TakenUp(Duration),
     /// The answer contradicts what was decided.
     Contradicted(Decision, CheckBackAnswer),
     /// (open, parked) effects from now on.
@@ -81,7 +81,12 @@ fn undecided(state: &State, event: &Event) -> Rule {
             Rule::Refused(Illegal::NothingOwed)
         }
         Event::Park(_) => Rule::Parked,
-        Event::Unpark => Rule::TakenUp,
+        Event::Unpark if state.options.outcome != InitiatorOutcome::None => {
+            Rule::TakenUp(Duration::ZERO)
+        }
+        // Nobody can be asked, and an operator's *try again* must not cancel.
+        Event::Unpark if parked => Rule::TakenUp(state.options.check_after),
+        Event::Unpark => Rule::Nothing,
     }
 }
 
@@ -275,7 +280,7 @@ fn check_cell(before: &State, event: &Event, would_owe: (u32, u32)) {
                 "{shown}"
             );
         }
-        Rule::TakenUp => {
+        Rule::TakenUp(wait) => {
             let expected = State {
                 parked: None,
                 in_progress_answers: 0,
@@ -283,7 +288,7 @@ fn check_cell(before: &State, event: &Event, would_owe: (u32, u32)) {
                 ..before.clone()
             };
             assert_eq!(after, expected, "{shown}");
-            assert_eq!(effects, [Effect::ArmCheckBack(Duration::ZERO)], "{shown}");
+            assert_eq!(effects, [Effect::ArmCheckBack(wait)], "{shown}");
         }
         Rule::Owes(open_effects, parked_effects) => {
             let decision = before.phase.decision().expect("only what is decided owes");

@@ -227,6 +227,14 @@ impl Board {
             .map_or_else(Vec::new, Lane::withdraw)
     }
 
+    /// A target says that it is back: what waits for it is looked for at once, whatever its breaker says.
+    pub(crate) fn is_back(&self, target: &Target, now: Instant) {
+        if let Some(lane) = self.lock().by_target.get_mut(target) {
+            lane.breaker.probe(now);
+        }
+        self.due.notify_one();
+    }
+
     /// Says that leases may be held under this epoch that nobody runs: the node enrols anew, and whatever the
     /// old epoch held is free again.
     pub(crate) fn renew_epoch(&self) {

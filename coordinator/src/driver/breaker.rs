@@ -51,11 +51,21 @@ impl Breaker {
         match self.open {
             // Calls that were under way when it opened change nothing.
             Some((since, pause)) if now < since + pause => {}
-            Some((_, pause)) => self.open = Some((now, (pause * 2).min(LONGEST_PAUSE))),
+            Some((_, pause)) => {
+                let pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+                self.open = Some((now, pause));
+            }
             None if self.failures >= THRESHOLD => self.open = Some((now, FIRST_PAUSE)),
             None => return false,
         }
         true
+    }
+
+    /// The target says that it is back: a probe goes through at once. If that fails, the pauses begin anew.
+    pub fn probe(&mut self, now: Instant) {
+        if self.open.is_some() {
+            self.open = Some((now, Duration::ZERO));
+        }
     }
 
     /// When the pause is over; `None` while closed.
@@ -91,5 +101,23 @@ mod tests {
         );
         breaker.succeeded();
         assert_eq!(breaker.state(later), BreakerState::Closed);
+        breaker.probe(later);
+        assert_eq!(breaker.state(later), BreakerState::Closed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_target_that_is_back_is_probed_at_once() {
+        let mut breaker = Breaker::default();
+        let mut now = Instant::now();
+        for _ in 0..10 {
+            breaker.failed(now);
+            now = breaker.retry_at().unwrap_or(now);
+        }
+        breaker.failed(now);
+        assert_eq!(breaker.state(now), BreakerState::Open);
+        breaker.probe(now);
+        assert_eq!(breaker.state(now), BreakerState::HalfOpen);
+        breaker.failed(now);
+        assert_eq!(breaker.retry_at(), Some(now + FIRST_PAUSE));
     }
 }

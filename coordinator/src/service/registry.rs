@@ -5,6 +5,7 @@ use std::time::Duration;
 use earnest_protocol::{Name, RetryPolicy};
 use earnest_store::{Backlog, Destination, Endpoint, ServiceRow, SubscriptionRow, Target};
 use futures_util::future::join_all;
+use tokio::time::Instant;
 
 use super::{
     Code, Coordinator, ServiceError, ServiceInput, SubscriptionInput, transactions::namespace,
@@ -169,7 +170,13 @@ impl Coordinator {
             endpoints: input.endpoints,
             updated_at: self.environment.now(),
         };
-        Ok(self.store.put_service(row, input.replace).await?)
+        let kept = self.store.put_service(row, input.replace).await?;
+        if !kept.endpoints.is_empty() {
+            // Its check-backs that nobody answered are due by now.
+            let target = Target::Initiator(kept.namespace.clone(), kept.name.clone());
+            self.board.is_back(&target, Instant::now());
+        }
+        Ok(kept)
     }
 
     /// Where a service is called.

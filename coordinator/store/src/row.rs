@@ -88,7 +88,7 @@ pub struct DeliveryRow {
     pub attempts: u32,
     /// When the next attempt is due; `None`: done, parked, or behind another message of its key.
     pub due: Option<Timestamp>,
-    /// When it came to be: the time of the decision.
+    /// When it came to be: at the decision, or later where the topic had no subscription then.
     pub created_at: Timestamp,
     /// When it was acknowledged.
     pub done_at: Option<Timestamp>,

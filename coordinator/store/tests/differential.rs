@@ -1,5 +1,5 @@
 //! SQLite against the memory reference: the same random commands, in lockstep, must bring the same replies and
-//! lead to the same state.
+//! lead to the same state, batched by SQLite and one by one in memory.
 
 #[path = "differential/op.rs"]
 mod op;

@@ -1,8 +1,9 @@
 //! Silence is never an answer: P6, and what an operator may do then.
 
-use earnest_coordinator::service::{Code, OperatorDecideInput, OptionsInput};
+use earnest_coordinator::service::{Code, OperatorDecideInput, OptionsInput, ServiceInput};
 use earnest_protocol::{Decision, InitiatorOutcome, OnBudgetSpent, Phase, TransactionId};
-use earnest_store::TransactionRow;
+use earnest_store::{Endpoint, EndpointProtocol, TransactionRow};
+use tokio::time::Instant;
 
 use crate::support::{Node, Says, World, millis, minutes, one_message, seconds, until};
 
@@ -89,6 +90,39 @@ async fn p6_any_number_of_silences_decides_nothing_and_spends_nothing() {
         world.at_rest().await;
         assert_eq!(node.phase(id).await, Some(Phase::Confirmed));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p11_a_service_that_registers_is_asked_within_a_second() {
+    let world = World::memory().await;
+    let node = world.node("one").await;
+    world.initiator.says(Says::Nothing);
+    let id = prepared(&world, &node, 3).await;
+    until("the waits are at their longest", async || {
+        row(&node, id).await.check_attempts >= 12
+    })
+    .await;
+    world.initiator.says(Says::Committed);
+    let endpoint = Endpoint {
+        url: "http://127.0.0.1:1".into(),
+        protocol: EndpointProtocol::Grpc,
+    };
+    let input = ServiceInput {
+        namespace: String::new(),
+        name: "cashier".into(),
+        endpoints: vec![endpoint],
+        replace: false,
+    };
+    let registered = Instant::now();
+    node.coordinator.register_service(input).await.unwrap();
+    until("it is confirmed", async || {
+        node.phase(id).await == Some(Phase::Confirmed)
+    })
+    .await;
+    // Time stands still but for the waits of those who have nothing to do.
+    let took = registered.elapsed();
+    assert!(took < seconds(1), "{took:?}");
+    world.at_rest().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -27,6 +27,9 @@ macro_rules! conformance_tests {
                 parked_while_asked_is_over,
                 released_check_back_is_due_at_once,
                 check_back_of_an_unknown_id_is_lost,
+                p11_service_that_registers_is_asked_at_once,
+                p13_registration_makes_a_bounded_number_due,
+                p13_attempts_of_one_call_are_bounded,
             }
             claim {
                 p12_claim_is_bounded_per_target,
@@ -108,6 +111,7 @@ macro_rules! conformance_tests {
                 retry_makes_due_what_waits,
                 p4_retry_adopts_a_message_that_had_no_subscription,
                 retry_waits_for_a_deleted_subscription,
+                p6_retry_never_cancels_where_nobody_can_be_asked,
             }
             order {
                 p9_order_is_that_of_the_decisions,

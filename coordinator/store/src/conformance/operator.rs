@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use earnest_protocol::{CheckBackAnswer, Decider, Decision, DeliveryState, Name, Options, Phase};
+use earnest_protocol::{
+    CheckBackAnswer, Decider, Decision, DeliveryState, InitiatorOutcome, Name, Options, Phase,
+};
 
 use super::{
     Subject, answered, confirm, done, failed, id, later, message, name, operator, park, prepare,
@@ -202,6 +204,34 @@ pub async fn park_and_retry_of_an_undecided_transaction(s: Subject) {
     s.dump().await.check();
 }
 
+/// Nobody can be asked: *try again* leaves the deadline alone, and what was parked gets the time it had at first.
+pub async fn p6_retry_never_cancels_where_nobody_can_be_asked(s: Subject) {
+    let options = Options {
+        outcome: InitiatorOutcome::None,
+        ..Options::default()
+    };
+    s.ok(prepare(NewTransaction {
+        options,
+        ..transaction(1, vec![])
+    }))
+    .await;
+    let before = s.row(1).await;
+    s.advance(Duration::from_secs(9));
+    assert_eq!(made_due(&s, 1).await, 0);
+    assert_eq!(s.row(1).await.check_due, before.check_due);
+    s.ok(park(1)).await;
+    s.advance(Duration::from_hours(1));
+    assert_eq!(made_due(&s, 1).await, 0);
+    let node = s.node().await;
+    s.advance(Duration::from_micros(9_999_999));
+    assert!(s.claim(node).await.work.is_empty());
+    let row = s.row(1).await;
+    assert_eq!((row.state.phase, row.state.parked), (Phase::Prepared, None));
+    s.advance(Duration::from_micros(1));
+    assert_eq!(s.one_check_back(node).await.id, id(1));
+    s.dump().await.check();
+}
+
 /// A check-back under way is given up with the park: its answer finds the lease gone.
 pub async fn p10_park_takes_the_lease_of_a_check_back(s: Subject) {
     s.ok(prepare(transaction(1, vec![]))).await;
@@ -290,6 +320,8 @@ pub async fn p4_retry_adopts_a_message_that_had_no_subscription(s: Subject) {
     s.subscribe("rewards", "paid").await;
     s.subscribe("stock", "paid").await;
     s.subscribe("other", "shipped").await;
+    let decided = s.row(1).await.decided.map(|(at, _)| at);
+    s.advance(Duration::from_mins(1));
     assert_eq!(made_due(&s, 1).await, 2);
     let names: Vec<_> = s
         .detail(1)
@@ -303,6 +335,7 @@ pub async fn p4_retry_adopts_a_message_that_had_no_subscription(s: Subject) {
     let node = s.node().await;
     for work in s.deliveries(node).await {
         assert_eq!(work.message, message("paid"));
+        assert_eq!(Some(work.decided_at), decided, "not when it was adopted");
         s.ok(done(&work)).await;
     }
     assert_eq!(s.row(1).await.state.phase, Phase::Confirmed);

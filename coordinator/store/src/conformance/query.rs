@@ -8,7 +8,7 @@ use super::{
     Subject, TestClock, cancel, decide_as, done, failed, id, later, message, name, park, prepare,
     submit, topic, transaction,
 };
-use crate::{Backlog, Cursor, NewTransaction, SubscriptionRow, TransactionFilter};
+use crate::{AttemptKind, Backlog, Cursor, NewTransaction, SubscriptionRow, TransactionFilter};
 
 async fn found(s: &Subject, filter: TransactionFilter) -> Vec<TransactionId> {
     let page = s
@@ -261,20 +261,30 @@ pub async fn detail_shows_all_of_one_transaction(s: Subject) {
 /// The newest hundred attempts, newest first.
 pub async fn detail_shows_the_newest_attempts(s: Subject) {
     s.subscribe("ledger", "paid").await;
-    s.ok(submit(transaction(1, vec![message("paid")]))).await;
+    s.ok(submit(transaction(1, vec![message("paid"); 7]))).await;
     let node = s.node().await;
-    for _ in 0..105 {
-        let work = s.one_delivery(node).await;
-        s.ok(later(&work, Duration::ZERO)).await;
+    let mut made = Vec::new();
+    for _ in 0..15 {
+        for work in s.deliveries(node).await {
+            made.push((work.key.ordinal, work.attempt));
+            s.ok(later(&work, Duration::ZERO)).await;
+        }
     }
+    assert_eq!(made.len(), 105);
     let attempts: Vec<_> = s
         .detail(1)
         .await
         .attempts
         .iter()
-        .map(|attempt| attempt.number)
+        .map(|attempt| match &attempt.kind {
+            AttemptKind::Delivery(ordinal, _) => (*ordinal, attempt.number),
+            AttemptKind::CheckBack => panic!("{attempt:?}"),
+        })
         .collect();
-    assert_eq!(attempts, (6..=105).rev().collect::<Vec<_>>());
+    assert_eq!(
+        attempts,
+        made.into_iter().rev().take(100).collect::<Vec<_>>()
+    );
 }
 
 /// What each subscription owes; only those that owe something, and what nobody takes first.

@@ -247,7 +247,11 @@ pub(crate) fn delivery_work(
         subscription,
         initiator: row.initiator.clone()?,
         created_at: row.created_at,
-        decided_at: delivery.created_at,
+        // Not the delivery's own beginning: one that an operator's retry brought about came later.
+        decided_at: row
+            .decided
+            .as_ref()
+            .map_or(delivery.created_at, |(at, _)| *at),
         attempt: delivery.attempts + 1,
         traceparent: row.traceparent.clone(),
     })

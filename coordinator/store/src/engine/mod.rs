@@ -8,6 +8,7 @@ mod deliver;
 mod operator;
 mod prepare;
 mod rows;
+mod service;
 mod subscription;
 
 use earnest_protocol::{
@@ -17,12 +18,18 @@ use earnest_protocol::{
 
 pub(crate) use decide::delivery_work;
 pub(crate) use rows::Rows;
+pub(crate) use service::{LOOKED_AT, ask_again};
 pub(crate) use subscription::park_owed;
 
 use crate::{
     Applied, AttemptKind, AttemptNote, AttemptRow, Command, LeaseGrant, Rejection, Reply,
     StoreError, TransactionRow, Work,
 };
+
+/// Attempts that are kept of one call that fails again and again: the first ones …
+pub(crate) const FIRST_ATTEMPTS: u32 = 5;
+/// … and the newest ones.
+pub(crate) const NEWEST_ATTEMPTS: u32 = 20;
 
 /// The outcome of one command: the store failed, or the command was answered.
 type Outcome = Result<Result<Reply, Rejection>, StoreError>;
@@ -121,6 +128,8 @@ impl<R: Rows> Engine<'_, R> {
         }
     }
 
+    /// Records an attempt that failed. Of many the first few and the newest few are kept: how the trouble began, and how
+    /// it is now. A call that fails for days must not fill the database.
     fn attempt(
         &mut self,
         id: TransactionId,
@@ -128,6 +137,11 @@ impl<R: Rows> Engine<'_, R> {
         number: u32,
         note: &AttemptNote,
     ) -> Result<(), StoreError> {
+        if let Some(old) = number.checked_sub(NEWEST_ATTEMPTS)
+            && old > FIRST_ATTEMPTS
+        {
+            self.rows.delete_attempt(id, &kind, old)?;
+        }
         self.rows.insert_attempt(&AttemptRow {
             transaction: id,
             kind,

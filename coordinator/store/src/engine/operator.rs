@@ -70,7 +70,8 @@ impl<R: Rows> Engine<'_, R> {
             if row.holder.is_none() || row.state.parked.is_some() {
                 self.count(row, Event::Unpark)?;
             }
-            return Ok(Ok((false, 1)));
+            let is_due = row.check_due.is_some_and(|due| due <= self.now);
+            return Ok(Ok((false, u32::from(is_due))));
         }
         let mut made_due = 0;
         for mut delivery in self.rows.deliveries(row.id)? {

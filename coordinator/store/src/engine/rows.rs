@@ -5,8 +5,8 @@ use std::sync::Arc;
 use earnest_protocol::{Name, Ordinal, Timestamp, Topic, TransactionId};
 
 use crate::{
-    AttemptRow, AuditRow, DeliveryKey, DeliveryRow, Message, StoreError, SubscriptionRow,
-    TransactionRow,
+    AttemptKind, AttemptRow, AuditRow, DeliveryKey, DeliveryRow, Message, StoreError,
+    SubscriptionRow, TransactionRow,
 };
 
 /// Rows inside one open database transaction, of which this is the only writer.
@@ -75,6 +75,13 @@ pub(crate) trait Rows {
 
     /// A call that failed.
     fn insert_attempt(&mut self, row: &AttemptRow) -> Result<(), StoreError>;
+    /// Removes the record of attempt number `number` of that call, where there is one.
+    fn delete_attempt(
+        &mut self,
+        id: TransactionId,
+        kind: &AttemptKind,
+        number: u32,
+    ) -> Result<(), StoreError>;
     /// What an operator did.
     fn insert_audit(&mut self, row: &AuditRow) -> Result<(), StoreError>;
     /// Ids made before this may have been purged.

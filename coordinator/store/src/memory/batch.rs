@@ -6,8 +6,8 @@ use earnest_protocol::{Name, Ordinal, Timestamp, Topic, TransactionId};
 
 use super::tables::Tables;
 use crate::{
-    AttemptRow, AuditRow, DeliveryKey, DeliveryRow, Message, StoreError, SubscriptionRow,
-    TransactionRow, engine::Rows,
+    AttemptKind, AttemptRow, AuditRow, DeliveryKey, DeliveryRow, Message, StoreError,
+    SubscriptionRow, TransactionRow, engine::Rows,
 };
 
 /// Writes go straight into the tables; what they replaced is noted, and put back unless the batch is kept.
@@ -21,6 +21,8 @@ enum Undo {
     Delivery(DeliveryKey, Option<Box<DeliveryRow>>),
     Message(TransactionId),
     Attempt(TransactionId),
+    /// Where it was among its transaction's.
+    DeletedAttempt(usize, Box<AttemptRow>),
     Audit,
 }
 
@@ -67,6 +69,10 @@ impl Drop for Batch<'_> {
                 }
                 Undo::Message(id) => pop(&mut self.tables.messages, id),
                 Undo::Attempt(id) => pop(&mut self.tables.attempts, id),
+                Undo::DeletedAttempt(at, row) => {
+                    let attempts = self.tables.attempts.entry(row.transaction).or_default();
+                    attempts.insert(at, *row);
+                }
                 Undo::Audit => {
                     self.tables.audit.pop();
                 }
@@ -220,6 +226,23 @@ impl Rows for Batch<'_> {
             .or_default()
             .push(row.clone());
         self.undo.push(Undo::Attempt(row.transaction));
+        Ok(())
+    }
+
+    fn delete_attempt(
+        &mut self,
+        id: TransactionId,
+        kind: &AttemptKind,
+        number: u32,
+    ) -> Result<(), StoreError> {
+        let Some(attempts) = self.tables.attempts.get_mut(&id) else {
+            return Ok(());
+        };
+        let is_it = |row: &AttemptRow| row.kind == *kind && row.number == number;
+        if let Some(at) = attempts.iter().position(is_it) {
+            let row = attempts.remove(at);
+            self.undo.push(Undo::DeletedAttempt(at, Box::new(row)));
+        }
         Ok(())
     }
 

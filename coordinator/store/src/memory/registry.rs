@@ -5,8 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use earnest_protocol::{DeliveryState, Name};
 
-use super::{MemoryStore, batch::Batch};
-use crate::{RegistryStore, ServiceRow, StoreError, SubscriptionRow, engine};
+use super::{MemoryStore, batch::Batch, index::WorkKey, tables::Tables};
+use crate::{
+    RegistryStore, ServiceRow, StoreError, SubscriptionRow, Target, TransactionRow, engine,
+};
 
 /// The endpoints that are kept of one service, at most.
 const ENDPOINTS: usize = 64;
@@ -106,6 +108,12 @@ impl RegistryStore for MemoryStore {
         }
         row.endpoints.truncate(ENDPOINTS);
         names.insert(row.name.clone(), row.clone());
+        if !row.endpoints.is_empty() {
+            let waiting = waiting(&tables, &row);
+            let mut batch = Batch::new(&mut tables);
+            engine::ask_again(&mut batch, waiting, row.updated_at)?;
+            batch.keep();
+        }
         Ok(row)
     }
 
@@ -142,4 +150,16 @@ impl RegistryStore for MemoryStore {
             .and_then(|names| names.remove(name))
             .is_some())
     }
+}
+
+/// Check-backs of the service that are free and not due yet, the soonest first.
+fn waiting(tables: &Tables, service: &ServiceRow) -> Vec<TransactionRow> {
+    let target = Target::Initiator(service.namespace.clone(), service.name.clone());
+    let free = tables.index().free.get(&target).into_iter().flatten();
+    let later = free.filter(|(due, _)| *due > service.updated_at);
+    let row = |(_, key): &(_, WorkKey)| match key {
+        WorkKey::CheckBack(id) => tables.transactions().get(id).cloned(),
+        WorkKey::Delivery(_) => None,
+    };
+    later.take(engine::LOOKED_AT).filter_map(row).collect()
 }

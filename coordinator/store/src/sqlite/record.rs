@@ -12,6 +12,8 @@ use crate::{AttemptKind, AttemptRow, AuditRow, StoreError};
 const INSERT_ATTEMPT: &str = "INSERT INTO attempts \
      (transaction_id, ordinal, subscription, number, at, node, target, code, error, duration) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+const DELETE_ATTEMPT: &str = "DELETE FROM attempts INDEXED BY attempts_transaction \
+     WHERE transaction_id = ?1 AND ordinal IS ?2 AND subscription IS ?3 AND number = ?4";
 const NEWEST_ATTEMPTS: &str = "SELECT transaction_id, ordinal, subscription, number, at, node, target, code, error, \
      duration FROM attempts WHERE transaction_id = ?1 ORDER BY id DESC LIMIT ?2";
 const INSERT_AUDIT: &str =
@@ -21,13 +23,7 @@ const NEWEST_AUDIT: &str =
 
 pub(super) fn insert_attempt(db: &Connection, row: &AttemptRow) -> Result<(), StoreError> {
     let context = "record an attempt";
-    let (ordinal, subscription) = match &row.kind {
-        AttemptKind::CheckBack => (None, None),
-        AttemptKind::Delivery(ordinal, name) => (
-            Some(ordinal.0),
-            Some(name.as_ref().map_or("", Name::as_str)),
-        ),
-    };
+    let (ordinal, subscription) = kind_columns(&row.kind);
     let values = params![
         row.transaction.as_bytes(),
         ordinal,
@@ -45,6 +41,32 @@ pub(super) fn insert_attempt(db: &Connection, row: &AttemptRow) -> Result<(), St
         .execute(values)
         .context(context)?;
     Ok(())
+}
+
+/// Removes one, where it is there.
+pub(super) fn delete_attempt(
+    db: &Connection,
+    id: TransactionId,
+    kind: &AttemptKind,
+    number: u32,
+) -> Result<(), StoreError> {
+    let context = "forget an attempt";
+    let (ordinal, subscription) = kind_columns(kind);
+    db.prepare_cached(DELETE_ATTEMPT)
+        .context(context)?
+        .execute(params![id.as_bytes(), ordinal, subscription, number])
+        .context(context)?;
+    Ok(())
+}
+
+fn kind_columns(kind: &AttemptKind) -> (Option<u32>, Option<&str>) {
+    match kind {
+        AttemptKind::CheckBack => (None, None),
+        AttemptKind::Delivery(ordinal, name) => (
+            Some(ordinal.0),
+            Some(name.as_ref().map_or("", Name::as_str)),
+        ),
+    }
 }
 
 /// Newest first.

@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use earnest_protocol::Name;
 use rusqlite::Connection;
 
-use super::{SqliteStore, delivery, rows::SqlRows, service, subscription};
+use super::{
+    SqliteStore, column::limit, delivery, rows::SqlRows, service, subscription, transaction,
+};
 use crate::{DeliveryRow, RegistryStore, ServiceRow, StoreError, SubscriptionRow, engine};
 
 /// The endpoints that are kept of one service, at most.
@@ -18,6 +20,14 @@ pub(super) const OWED: &str = concat!(
     delivery::columns!(),
     " FROM deliveries INDEXED BY deliveries_owed \
      WHERE done_at IS NULL AND namespace = ?1 AND subscription = ?2 AND state = 1 LIMIT ?3"
+);
+
+/// Check-backs of a service that are free and not due yet, the soonest first.
+pub(super) const WAITING: &str = concat!(
+    "SELECT ",
+    transaction::columns!(),
+    " FROM transactions INDEXED BY transactions_due WHERE check_due IS NOT NULL AND namespace = ?1 \
+     AND initiator = ?2 AND holder IS NULL AND check_due > ?3 ORDER BY check_due LIMIT ?4"
 );
 
 #[async_trait]
@@ -102,6 +112,19 @@ impl RegistryStore for SqliteStore {
                 }
                 row.endpoints.truncate(ENDPOINTS);
                 service::put(db, &row)?;
+                if !row.endpoints.is_empty() {
+                    let waiting = transaction::all(
+                        db,
+                        WAITING,
+                        rusqlite::params![
+                            row.namespace.as_str(),
+                            row.name.as_str(),
+                            now.as_micros(),
+                            limit(engine::LOOKED_AT)
+                        ],
+                    )?;
+                    engine::ask_again(&mut SqlRows::new(db), waiting, now)?;
+                }
                 Ok(row)
             })
             .await
@@ -143,11 +166,7 @@ fn delete_step(db: &Connection, namespace: &Name, name: &Name) -> Result<Option<
     let owed: Vec<DeliveryRow> = delivery::all(
         db,
         OWED,
-        rusqlite::params![
-            namespace.as_str(),
-            name.as_str(),
-            super::column::limit(STEP)
-        ],
+        rusqlite::params![namespace.as_str(), name.as_str(), limit(STEP)],
     )?;
     let is_last = owed.len() < STEP;
     engine::park_owed(&mut SqlRows::new(db), name, owed)?;

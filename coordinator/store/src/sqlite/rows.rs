@@ -7,8 +7,8 @@ use rusqlite::Connection;
 
 use super::{delivery, message, meta, record, subscription, transaction};
 use crate::{
-    AttemptRow, AuditRow, DeliveryKey, DeliveryRow, Message, StoreError, SubscriptionRow,
-    TransactionRow, engine::Rows,
+    AttemptKind, AttemptRow, AuditRow, DeliveryKey, DeliveryRow, Message, StoreError,
+    SubscriptionRow, TransactionRow, engine::Rows,
 };
 
 /// Lives no longer than its database transaction: what it keeps in memory was read in this very one, which
@@ -138,6 +138,15 @@ impl Rows for SqlRows<'_> {
 
     fn insert_attempt(&mut self, row: &AttemptRow) -> Result<(), StoreError> {
         record::insert_attempt(self.db, row)
+    }
+
+    fn delete_attempt(
+        &mut self,
+        id: TransactionId,
+        kind: &AttemptKind,
+        number: u32,
+    ) -> Result<(), StoreError> {
+        record::delete_attempt(self.db, id, kind, number)
     }
 
     fn insert_audit(&mut self, row: &AuditRow) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@ use earnest_protocol::{
     CONTENT_HASH_VERSION, ContentHash, Decider, InitiatorOutcome, Name, NodeEpoch, OnBudgetSpent,
     Options, ParkReason, Phase, State, Timestamp, TransactionId,
 };
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, params};
 
 use super::{
     column::{Columns, FORMAT, Read, corrupt, micros},
@@ -46,6 +46,22 @@ pub(super) fn select(
         .optional()
         .context(context)?;
     row.transpose()
+}
+
+/// Runs a query that gives the columns of a transaction.
+pub(super) fn all(
+    db: &Connection,
+    sql: &str,
+    values: impl Params,
+) -> Result<Vec<TransactionRow>, StoreError> {
+    let context = "read transactions";
+    let mut statement = db.prepare_cached(sql).context(context)?;
+    let mut rows = statement.query(values).context(context)?;
+    let mut transactions = Vec::new();
+    while let Some(row) = rows.next().context(context)? {
+        transactions.push(read(row)?);
+    }
+    Ok(transactions)
 }
 
 pub(super) fn insert(db: &Connection, row: &TransactionRow) -> Result<(), StoreError> {

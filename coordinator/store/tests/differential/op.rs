@@ -98,6 +98,8 @@ pub(crate) enum Op {
     Unsubscribe(Subscription),
     /// A subscription is paused or resumed.
     Pause(Subscription, bool),
+    /// The initiator registers, or says that it has no endpoint any more.
+    Register(bool),
     /// What finished so long ago is purged.
     Purge(Duration),
 }
@@ -184,6 +186,7 @@ pub(crate) fn any_op() -> impl Strategy<Value = Op> {
         4 => (subscription(), any::<bool>()).prop_map(|(of, ordered)| Op::Subscribe(of, ordered)),
         1 => subscription().prop_map(Op::Unsubscribe),
         1 => (subscription(), any::<bool>()).prop_map(|(of, paused)| Op::Pause(of, paused)),
+        1 => any::<bool>().prop_map(Op::Register),
         1 => (0..1_000_u64).prop_map(|secs| Op::Purge(Duration::from_secs(secs))),
     ]
 }

@@ -11,12 +11,12 @@ use std::{
 
 use earnest_protocol::{LeaseToken, Name, NodeEpoch};
 use earnest_store::{
-    Admission, CheckBackWork, ClaimRequest, Command, LeaseGrant, MemoryStore, NewTransaction,
-    OperatorAction, Rejection, Reply, SqliteOptions, SqliteStore, SubscriptionRow, Synchronous,
-    Target, Work,
+    Admission, CheckBackWork, ClaimRequest, Command, Endpoint, EndpointProtocol, LeaseGrant,
+    MemoryStore, NewTransaction, OperatorAction, Rejection, Reply, ServiceRow, SqliteOptions,
+    SqliteStore, SubscriptionRow, Synchronous, Target, Work,
     conformance::{
-        self as with, LEASE, Subject, TestClock, answered, done, failed, keyed, later, name, park,
-        prepare, release, retry, submit, subscription, transaction,
+        self as with, INITIATOR, LEASE, Subject, TestClock, answered, done, failed, keyed, later,
+        name, park, prepare, release, retry, submit, subscription, transaction,
     },
 };
 
@@ -135,6 +135,23 @@ impl Pair {
                     sqlite.pause(called, *paused).await,
                 ]);
             }
+            Op::Register(has_endpoint) => {
+                let endpoint = Endpoint {
+                    url: "http://127.0.0.1:1".into(),
+                    protocol: EndpointProtocol::Grpc,
+                };
+                let row = ServiceRow {
+                    namespace: default,
+                    name: name(INITIATOR),
+                    endpoints: has_endpoint.then_some(endpoint).into_iter().collect(),
+                    updated_at: TestClock::START,
+                };
+                let put = async |s: &Subject| s.store.put_service(row.clone(), true).await;
+                same([
+                    put(memory).await.expect("it runs"),
+                    put(sqlite).await.expect("it runs"),
+                ]);
+            }
             Op::Purge(older_than) => {
                 let purge =
                     async |s: &Subject| s.store.purge(*older_than, 1_000).await.expect("it runs");
@@ -160,11 +177,17 @@ impl Pair {
             admission: Arc::new(Admit(AtomicUsize::new(room))),
         };
         let [memory, sqlite] = &self.stores;
-        let memory = memory.batch(commands.clone(), grant()).await;
+        // One by one here and together there: commands must not notice that they share a batch.
+        let (alone, mut results, mut leased) = (grant(), Vec::new(), Vec::new());
+        for command in &commands {
+            let applied = memory.batch(vec![command.clone()], alone.clone()).await;
+            results.extend(applied.results);
+            leased.extend(applied.leased);
+        }
         let sqlite = sqlite.batch(commands, grant()).await;
-        let results = same([memory.results, sqlite.results]);
+        let results = same([results, sqlite.results]);
         self.seen.extend(results.iter().map(kind));
-        let leased = same_work([memory.leased, sqlite.leased]);
+        let leased = same_work([leased, sqlite.leased]);
         self.seen.extend(leased.first().map(|_| "leased at once"));
         self.leased.extend(leased);
     }

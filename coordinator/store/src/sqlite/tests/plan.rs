@@ -59,6 +59,11 @@ async fn check(store: &SqliteStore) {
             registry::OWED,
             "deliveries_owed (namespace=? AND subscription=?)",
         );
+        seeks(
+            db,
+            registry::WAITING,
+            "transactions_due (namespace=? AND initiator=? AND holder=? AND check_due>?)",
+        );
         seeks(db, retention::OLD, "transactions_id (id>? AND id<?)");
         assert!(plan(db, query::BACKLOG).contains("USING COVERING INDEX deliveries_owed"));
         assert!(
