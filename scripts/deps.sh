@@ -25,32 +25,42 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# need_apt PKG CMD: the command CMD is there, or Debian's package PKG brings it.
-need_apt() {
-  local package=$1 command=$2
-  local -a root=()
-  if command -v "$command" >/dev/null 2>&1; then
-    say "$command: there"
-    return
-  fi
+# The words that make a command root's; empty for root itself.
+root=()
+[ "$(id -u)" -eq 0 ] || root=(sudo -n)
+
+# Whether this shell may install; otherwise says which line to run, and ends.
+may_install() {
+  local what=$1 packages=$2
   if ! command -v apt-get >/dev/null 2>&1; then
-    die "$command is missing, and this isn't Debian: install what Debian calls $package, then run make deps again"
+    die "$what is missing, and this isn't Debian: install what Debian calls $packages, then run make deps again"
   fi
-  if [ "$(id -u)" -ne 0 ]; then
-    if ! sudo -n true 2>/dev/null; then
-      die "$command is missing. Run this line, then make deps again:
-  sudo apt-get update && sudo apt-get install --yes --no-install-recommends $package"
-    fi
-    root=(sudo -n)
+  if [ "$(id -u)" -ne 0 ] && ! sudo -n true 2>/dev/null; then
+    die "$what is missing. Run this line, then make deps again:
+  sudo apt-get update && sudo apt-get install --yes --no-install-recommends $packages"
   fi
+}
+
+install_packages() {
   if [ "$apt_fresh" = no ]; then
     say "apt-get update"
     ${root[@]+"${root[@]}"} apt-get update -qq </dev/null
     apt_fresh=yes
   fi
-  say "$command: installing $package"
   ${root[@]+"${root[@]}"} env DEBIAN_FRONTEND=noninteractive \
-    apt-get install --yes --no-install-recommends -qq "$package" </dev/null
+    apt-get install --yes --no-install-recommends -qq "$@" </dev/null
+}
+
+# need_apt PKG CMD: the command CMD is there, or Debian's package PKG brings it.
+need_apt() {
+  local package=$1 command=$2
+  if command -v "$command" >/dev/null 2>&1; then
+    say "$command: there"
+    return
+  fi
+  may_install "$command" "$package"
+  say "$command: installing $package"
+  install_packages "$package"
 }
 
 # The toolchain that rust-toolchain.toml pins, with rustfmt and clippy.
@@ -90,6 +100,39 @@ toolchain_complete() {
     rustup run "$channel" cargo clippy --version >/dev/null 2>&1
 }
 
+# The databases that tests run on. Only their programs are wanted: tests start servers of their own on free ports, so what the
+# packages would start is kept from starting, or stopped again.
+need_postgres() {
+  local conf=/etc/postgresql-common/createcluster.conf
+  if [ -n "${EARNEST_TEST_POSTGRES_URL:-}" ]; then
+    say "PostgreSQL: EARNEST_TEST_POSTGRES_URL names a server"
+  elif ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1; then
+    say "PostgreSQL: there"
+  else
+    may_install PostgreSQL postgresql
+    say "PostgreSQL: installing postgresql, without the server that it would start"
+    install_packages postgresql-common
+    ${root[@]+"${root[@]}"} sed -i 's/^#\? *create_main_cluster *=.*/create_main_cluster = false/' "$conf"
+    install_packages postgresql
+  fi
+}
+
+need_mariadb() {
+  if [ -n "${EARNEST_TEST_MYSQL_URL:-}" ]; then
+    say "MariaDB: EARNEST_TEST_MYSQL_URL names a server"
+  elif command -v mariadbd >/dev/null 2>&1 || [ -x /usr/sbin/mariadbd ]; then
+    say "MariaDB: there"
+  else
+    may_install MariaDB mariadb-server
+    say "MariaDB: installing mariadb-server"
+    install_packages mariadb-server
+    if [ -d /run/systemd/system ]; then
+      say "MariaDB: stopping the server that the package started"
+      ${root[@]+"${root[@]}"} systemctl disable --now --quiet mariadb
+    fi
+  fi
+}
+
 # The licence and source checks. Another version that a person installed is used as it is.
 need_cargo_deny() {
   local have rc=0
@@ -119,6 +162,8 @@ case "${1:-all}" in
   all)
     need_apt gcc cc
     need_toolchain
+    need_postgres
+    need_mariadb
     need_cargo_deny
     ;;
   *) die "unknown argument '$1': use nothing, or 'toolchain'" ;;
