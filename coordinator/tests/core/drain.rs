@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use earnest_coordinator::driver::DriverOptions;
-use earnest_protocol::Phase;
+use earnest_protocol::{LeaseToken, Phase};
 use tokio::time::timeout;
 
-use crate::support::{Does, SUBSCRIPTION, Setup, TOPIC, World, minutes, seconds, until};
+use crate::support::{
+    Does, Fault, SUBSCRIPTION, Setup, TOPIC, When, World, minutes, seconds, until,
+};
 
 fn setup(lease: Duration, drain: Duration) -> Setup {
     Setup {
@@ -122,4 +124,38 @@ async fn p10_a_drain_ends_although_the_database_hangs() {
     );
     world.at_rest().await;
     assert_eq!(two.phase(id).await, Some(Phase::Confirmed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn p10_a_drained_node_leases_nothing_more() {
+    let world = World::memory().await;
+    let mut one = world.node("one").await;
+    one.drain().await;
+    let id = world.id();
+    one.submit(id).await.unwrap();
+    let delivery = one.detail(id).await.deliveries[0].clone();
+    assert_eq!((delivery.holder, delivery.token), (None, LeaseToken::NONE));
+    assert_eq!(one.board.total(), 0);
+    let _two = world.node("two").await;
+    world.at_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn p10_a_drained_node_keeps_nothing_that_a_late_batch_has_leased() {
+    let world = World::memory().await;
+    let mut one = world.node("one").await;
+    one.store.fail(Fault::once(When::Held, "submit"));
+    let id = world.id();
+    let driver = one.take_driver();
+    let drain = async {
+        until("it is written and leased", async || one.store.is_blocked()).await;
+        driver.drain().await;
+        one.store.unblock();
+    };
+    let (told, ()) = tokio::join!(one.submit(id), drain);
+    told.unwrap();
+    assert_eq!(one.board.total(), 0, "the board took nothing");
+    let _two = world.node("two").await;
+    world.at_rest().await;
+    assert_eq!(world.sink.handed()[0].node, "two");
 }

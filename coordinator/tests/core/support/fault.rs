@@ -19,6 +19,8 @@ pub(crate) enum When {
     Lost,
     /// `Rejected`; nothing is written.
     Refused,
+    /// Written, but the node hears of it only after `unblock`.
+    Held,
     /// The node dies before it is written.
     CrashBefore,
     /// The node dies when it is written, before it hears of it.

@@ -105,7 +105,12 @@ impl<'w> Node<'w> {
 
     /// Stops as on SIGTERM.
     pub(crate) async fn drain(&mut self) {
-        self.driver.take().expect("drained once").drain().await;
+        self.take_driver().drain().await;
+    }
+
+    /// For a drain while callers still use the node.
+    pub(crate) fn take_driver(&mut self) -> Driver {
+        self.driver.take().expect("drained once")
     }
 
     pub(crate) async fn prepare(&self, id: TransactionId) -> Result<Recorded, ServiceError> {

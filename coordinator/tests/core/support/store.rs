@@ -91,6 +91,18 @@ impl FaultyStore {
         self.blocked.send_replace(false);
     }
 
+    pub(crate) fn is_blocked(&self) -> bool {
+        *self.blocked.borrow()
+    }
+
+    async fn unblocked(&self) {
+        let mut blocked = self.blocked.subscribe();
+        blocked
+            .wait_for(|blocked| !blocked)
+            .await
+            .expect("the store lives");
+    }
+
     /// The node has no say any more: none of its calls reaches the database or comes back, and it calls nobody.
     pub(crate) fn kill(&self) {
         self.dead.send_replace(true);
@@ -203,11 +215,7 @@ impl JournalStore for FaultyStore {
             .map(|c| (c.transaction(), c.name()))
             .collect();
         self.batches.lock().unwrap().push(offered);
-        self.blocked
-            .subscribe()
-            .wait_for(|blocked| !blocked)
-            .await
-            .expect("the store lives");
+        self.unblocked().await;
         self.alive().await;
         self.check_k1(commands);
         let context = || "a fault of the test".to_owned();
@@ -235,6 +243,12 @@ impl JournalStore for FaultyStore {
                     context: context(),
                     source: None,
                 })
+            }
+            Some(When::Held) => {
+                let applied = self.apply_inner(commands, grant).await;
+                self.block();
+                self.unblocked().await;
+                applied
             }
             Some(When::CrashBefore) => {
                 self.kill();
