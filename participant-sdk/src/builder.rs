@@ -10,7 +10,6 @@ use std::{
 
 use earnest_proto::v1::{OnBudgetSpent, Options, Outcome};
 use serde::de::DeserializeOwned;
-use sqlx::Pool;
 use tokio::{sync::Semaphore, task::JoinSet};
 use tonic::transport::Channel;
 
@@ -44,7 +43,7 @@ impl<D: Db> Named<D> {
     }
 
     /// The service's own database: the one that its business rows are in.
-    pub fn pool(self, pool: Pool<D>) -> Builder<D> {
+    pub fn pool(self, pool: D::Pool) -> Builder<D> {
         Builder {
             service: self.name,
             pool,
@@ -67,7 +66,7 @@ impl<D: Db> Named<D> {
 #[must_use = "call .connect(…) last"]
 pub struct Builder<D: Db> {
     service: String,
-    pool: Pool<D>,
+    pool: D::Pool,
     namespace: String,
     advertise: Option<String>,
     handlers: Vec<(String, Handler<D>)>,

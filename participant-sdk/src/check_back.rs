@@ -71,6 +71,7 @@ async fn result<D: Db>(
     match read {
         FencingRead::Committed => Ok(CheckBackResult::Committed),
         FencingRead::RolledBack => Ok(CheckBackResult::RolledBack),
+        FencingRead::InProgress => Ok(CheckBackResult::InProgress),
         FencingRead::Forgotten => Err(
             "the transaction is older than what this service still remembers, so only a person can decide"
                 .to_owned(),

@@ -190,7 +190,7 @@ async fn after_unknown_commit<D: Db>(
             fate.ended(Stage::RolledBack);
             Err(error.into())
         }
-        Some(FencingRead::Forgotten | FencingRead::Unclear) | None => {
+        Some(FencingRead::InProgress | FencingRead::Forgotten | FencingRead::Unclear) | None => {
             fate.ended(Stage::Settled);
             Err(Error::OutcomeUnknown(id))
         }

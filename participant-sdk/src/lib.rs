@@ -95,6 +95,45 @@ pub use crate::{
     tx::Tx,
 };
 
+/// Earnest on a database in memory: for tests and simulation only, since it forgets everything with its process.
+///
+/// The service's own code runs on it as on any other database, with rows by key instead of SQL. It waits only by tokio's time and
+/// has no thread, so a single-threaded runtime with paused time, a clock and a chance of your own ([`Clock`], [`Chance`])
+/// repeat a run exactly. [`Database::inject`](memory::Database::inject) makes it fail.
+///
+/// ```
+/// use earnest::memory::{Database, Earnest, Fault, Operation};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let database = Database::new("cashier-database");
+/// let earnest = Earnest::service("cashier")
+///     .pool(database.clone())
+///     .connect("http://127.0.0.1:7450")
+///     .await?;
+/// let mut tx = earnest.begin().await?;
+/// tx.put("orders/1", "blue").await?;
+/// assert_eq!(database.row("orders/1"), None);
+/// tx.commit().await?;
+/// assert_eq!(database.row("orders/1").as_deref(), Some(&b"blue"[..]));
+///
+/// database.inject(|operation| (operation == Operation::Begin).then_some(Fault::Refused));
+/// assert!(earnest.begin().await.unwrap_err().is_retryable());
+/// # Ok(()) }
+/// ```
+#[cfg(feature = "memory")]
+pub mod memory {
+    pub use crate::sql::memory::{
+        Connection, Database, Fault, LocalTransaction, Memory, Operation,
+    };
+
+    /// [`crate::Earnest`] in memory.
+    pub type Earnest = crate::Earnest<Memory>;
+    /// [`crate::Tx`] in memory.
+    pub type Tx = crate::Tx<Memory>;
+    /// [`crate::Builder`] in memory.
+    pub type Builder = crate::Builder<Memory>;
+}
+
 /// Earnest on SQLite.
 #[cfg(feature = "sqlite")]
 pub mod sqlite {

@@ -31,12 +31,14 @@ pub(crate) async fn find_out<D: Db>(
         let mut pauses = Pauses::within_a_call();
         loop {
             match D::fencing_read(&shared.pool, id, created_us).await {
+                // Our own transaction, which the database has not ended yet.
+                Ok(FencingRead::InProgress) => {}
                 Ok(read) => return read,
                 Err(error) => {
                     tracing::debug!(%id, %error, "the fence did not answer; asking again");
-                    tokio::time::sleep(pauses.next(&*shared.chance)).await;
                 }
             }
+            tokio::time::sleep(pauses.next(&*shared.chance)).await;
         }
     };
     tokio::time::timeout(shared.timeouts.fence, tries)
@@ -56,7 +58,8 @@ pub(crate) async fn settle<D: Db>(
         None => match find_out(shared, id, created_us).await {
             Some(FencingRead::Committed) => Proof::Committed,
             Some(FencingRead::RolledBack) => Proof::RolledBack,
-            Some(FencingRead::Forgotten | FencingRead::Unclear) | None => {
+            Some(FencingRead::InProgress | FencingRead::Forgotten | FencingRead::Unclear)
+            | None => {
                 tracing::warn!(%id, "the outcome of a local transaction could not be learnt; the check-back will settle it");
                 return;
             }

@@ -7,7 +7,6 @@ use std::{
 };
 
 use earnest_proto::v1::{CancelRequest, ConfirmRequest, Options};
-use sqlx::Pool;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
@@ -49,7 +48,7 @@ pub(crate) struct Shared<D: Db> {
     pub(crate) service: String,
     pub(crate) namespace: String,
     pub(crate) resource_id: String,
-    pub(crate) pool: Pool<D>,
+    pub(crate) pool: D::Pool,
     pub(crate) coordinator: Coordinator,
     pub(crate) options: Options,
     pub(crate) timeouts: Timeouts,
@@ -92,7 +91,7 @@ impl<D: Db> Shared<D> {
             }
             None => None,
         };
-        Ok(D::begin(&self.pool).await?.holding(turn))
+        Ok(LocalTransaction::new(D::begin(&self.pool).await?, turn))
     }
 
     pub(crate) fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {

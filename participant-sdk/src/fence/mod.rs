@@ -46,6 +46,8 @@ pub enum FencingRead {
     Committed,
     /// It did not, and never will.
     RolledBack,
+    /// The insert waited for an open local transaction until its patience was over. Nothing was inserted.
+    InProgress,
     /// No row, and none may be inserted: rows of that age were purged.
     Forgotten,
     /// A row that this version doesn't understand, or none although one was inserted.

@@ -1,13 +1,13 @@
-//! Where the fence and the inbox are kept: one sibling per database, each with its own SQL.
+//! Where the fence and the inbox are kept: one sibling per database, each with its own SQL, and one in memory for simulation.
 //!
 //! A sibling is only hands: what rows mean is decided in [`crate::fence`]. It never calls the coordinator.
+//!
+//! All of them speak of failures as [`sqlx::Error`], so that a service's code reads the same on each.
 //!
 //! What every sibling must see to: the row that proves the local transaction is its first statement and is read again as its
 //! last one, since some databases answer COMMIT of a lost transaction without an error.
 
 use std::future::Future;
-
-use sqlx::{Pool, SqlStr};
 
 use crate::{
     fence::{FencingRead, Inbox},
@@ -15,10 +15,12 @@ use crate::{
 };
 
 pub(crate) mod local;
+#[cfg(feature = "memory")]
+pub(crate) mod memory;
+#[cfg(feature = "sqlite")]
+pub(crate) mod pooled;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
-
-use local::LocalTransaction;
 
 /// The newest version of Earnest's tables that this crate knows.
 pub(crate) const SCHEMA_VERSION: i64 = 1;
@@ -27,7 +29,7 @@ pub(crate) const SCHEMA_VERSION: i64 = 1;
 pub trait Db: Dialect {}
 
 /// What identifies a delivery in the inbox.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct InboxKey {
     pub(crate) message: MessageId,
     pub(crate) subscription: String,
@@ -49,8 +51,38 @@ pub enum Tables {
     Missing(Vec<&'static str>),
 }
 
+/// An open local transaction. Dropped, it rolls back.
+pub trait Local: Send + 'static {
+    /// What the service's own statements run on.
+    type Connection;
+
+    /// The connection that the transaction is open on.
+    fn connection(&self) -> &Self::Connection;
+
+    /// The same, to run statements on.
+    fn connection_mut(&mut self) -> &mut Self::Connection;
+
+    /// Whether a savepoint is open, which would turn COMMIT into its release.
+    fn has_savepoint(&self) -> bool;
+
+    /// An error means that the outcome is unknown.
+    fn commit(self) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+
+    /// `Ok` means that the rollback was seen.
+    fn rollback(self) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+}
+
 /// The operations that differ between databases. Not for use outside of this crate.
-pub trait Dialect: sqlx::Database {
+pub trait Dialect: Sized + Send + Sync + 'static {
+    /// The database as a service holds it; clones share it.
+    type Pool: Clone + Send + Sync + 'static;
+
+    /// What the service's own statements run on, inside a local transaction.
+    type Connection: Send + 'static;
+
+    /// An open local transaction.
+    type Local: Local<Connection = Self::Connection>;
+
     /// Whether the database lets one transaction write at a time. They then queue up in order here, instead of polling for the
     /// database's lock with a connection in hand.
     const ONE_WRITER: bool;
@@ -58,15 +90,8 @@ pub trait Dialect: sqlx::Database {
     /// How many handlers of one call run at the same time, unless the service says otherwise.
     const HANDLERS_AT_ONCE: usize;
 
-    /// The statement that opens a local transaction which can hold the fence.
-    fn begin_statement() -> SqlStr;
-
     /// Opens a local transaction that can hold the fence.
-    fn begin(
-        pool: &Pool<Self>,
-    ) -> impl Future<Output = Result<LocalTransaction<Self>, sqlx::Error>> + Send {
-        async { LocalTransaction::begin(pool.acquire().await?, Self::begin_statement()).await }
-    }
+    fn begin(pool: &Self::Pool) -> impl Future<Output = Result<Self::Local, sqlx::Error>> + Send;
 
     /// Inserts the outcome row `committed`, to become visible with the local transaction.
     fn insert_outcome(
@@ -84,9 +109,9 @@ pub trait Dialect: sqlx::Database {
     ) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
 
     /// Inserts `rolled_back` unless there is a row, commits that durably, and then reads the row in a new statement.
-    /// An error means that nothing is known.
+    /// An insert that waits too long for an open local transaction is *in progress*; an error means that nothing is known.
     fn fencing_read(
-        pool: &Pool<Self>,
+        pool: &Self::Pool,
         id: TransactionId,
         created_us: i64,
     ) -> impl Future<Output = Result<FencingRead, sqlx::Error>> + Send;
@@ -105,14 +130,14 @@ pub trait Dialect: sqlx::Database {
     ) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
 
     /// Looks for Earnest's tables.
-    fn tables(pool: &Pool<Self>) -> impl Future<Output = Result<Tables, sqlx::Error>> + Send;
+    fn tables(pool: &Self::Pool) -> impl Future<Output = Result<Tables, sqlx::Error>> + Send;
 
     /// Creates Earnest's tables where they are missing.
-    fn migrate(pool: &Pool<Self>) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+    fn migrate(pool: &Self::Pool) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 
     /// Settings under which an answered COMMIT may still be lost, each as a sentence with its remedy.
     fn durability_gaps(
-        pool: &Pool<Self>,
+        pool: &Self::Pool,
     ) -> impl Future<Output = Result<Vec<String>, sqlx::Error>> + Send;
 
     /// Deletes at most `limit` rows of each table created before `cutoff_us`, and in the same local transaction moves the horizon
@@ -120,7 +145,7 @@ pub trait Dialect: sqlx::Database {
     ///
     /// The horizon follows the rows and not the clock: a clock that jumps ahead must not make the service refuse everything.
     fn purge_batch(
-        pool: &Pool<Self>,
+        pool: &Self::Pool,
         cutoff_us: i64,
         limit: u32,
     ) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;

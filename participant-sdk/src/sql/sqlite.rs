@@ -4,9 +4,9 @@
 //! another one wrote, and a fencing insert waits for (or is refused by) an open one instead of passing it.
 //! The user's busy_timeout is never changed.
 
-use sqlx::{Pool, Row, SqlSafeStr, SqlStr, Sqlite, SqliteConnection};
+use sqlx::{Pool, Row, SqlSafeStr, Sqlite, SqliteConnection};
 
-use super::{Db, Dialect, InboxKey, Resource, Tables};
+use super::{Db, Dialect, InboxKey, Resource, Tables, pooled::PooledTransaction};
 use crate::{
     fence::{self, FencingRead, Inbox, Outcome},
     ids::TransactionId,
@@ -29,11 +29,15 @@ pub async fn migrate(pool: &Pool<Sqlite>) -> Result<(), sqlx::Error> {
 impl Db for Sqlite {}
 
 impl Dialect for Sqlite {
+    type Pool = Pool<Sqlite>;
+    type Connection = SqliteConnection;
+    type Local = PooledTransaction<Sqlite>;
+
     const ONE_WRITER: bool = true;
     const HANDLERS_AT_ONCE: usize = 1;
 
-    fn begin_statement() -> SqlStr {
-        "BEGIN IMMEDIATE".into_sql_str()
+    async fn begin(pool: &Pool<Self>) -> Result<PooledTransaction<Self>, sqlx::Error> {
+        PooledTransaction::begin(pool.acquire().await?, "BEGIN IMMEDIATE".into_sql_str()).await
     }
 
     async fn insert_outcome(

@@ -9,6 +9,7 @@ pub mod coordinator;
 
 use std::time::Duration;
 
+use earnest::Db;
 use earnest::sqlite::{Builder, Earnest, Tx};
 use earnest::sqlx::{self, SqlitePool, sqlite};
 use earnest_proto::v1::{
@@ -121,7 +122,7 @@ pub async fn placed(earnest: &Earnest) -> Tx {
 }
 
 /// A check-back as the coordinator makes it for a transaction of `earnest`.
-pub fn check_back_about(earnest: &Earnest, id: &str) -> CheckBackRequest {
+pub fn check_back_about<D: Db>(earnest: &earnest::Earnest<D>, id: &str) -> CheckBackRequest {
     CheckBackRequest {
         transaction_id: id.to_owned(),
         namespace: "default".to_owned(),
@@ -133,7 +134,10 @@ pub fn check_back_about(earnest: &Earnest, id: &str) -> CheckBackRequest {
     }
 }
 
-pub async fn check_back(earnest: &Earnest, request: CheckBackRequest) -> CheckBackResponse {
+pub async fn check_back<D: Db>(
+    earnest: &earnest::Earnest<D>,
+    request: CheckBackRequest,
+) -> CheckBackResponse {
     ParticipantClient::new(earnest.participant_service())
         .check_back(request)
         .await
@@ -165,7 +169,10 @@ pub fn delivered(transaction_id: &str, payload: &str) -> DeliveredMessage {
     }
 }
 
-pub async fn deliver(earnest: &Earnest, messages: Vec<DeliveredMessage>) -> Vec<DeliveryAnswer> {
+pub async fn deliver<D: Db>(
+    earnest: &earnest::Earnest<D>,
+    messages: Vec<DeliveredMessage>,
+) -> Vec<DeliveryAnswer> {
     ParticipantClient::new(earnest.participant_service())
         .deliver(DeliverRequest { messages })
         .await
@@ -175,8 +182,8 @@ pub async fn deliver(earnest: &Earnest, messages: Vec<DeliveredMessage>) -> Vec<
 }
 
 /// Delivers one message and takes its answer.
-pub async fn deliver_one(
-    earnest: &Earnest,
+pub async fn deliver_one<D: Db>(
+    earnest: &earnest::Earnest<D>,
     message: DeliveredMessage,
 ) -> (DeliverResult, DeliveryAnswer) {
     let answers = deliver(earnest, vec![message]).await;
@@ -190,5 +197,28 @@ pub struct YearsLater;
 impl earnest::Clock for YearsLater {
     fn unix_micros(&self) -> i64 {
         coordinator::CREATED_AT_US + 10 * 365 * 24 * 3_600 * 1_000_000
+    }
+}
+
+/// Far older than any retention.
+pub const TIME_OF_1973_US: i64 = 100_000_000_000_000;
+
+/// An id made at that time.
+pub fn id_of_1973(number: i64) -> String {
+    format!("00174876-0000-7000-8000-{number:012}")
+}
+
+/// The same bytes and the same time for ever: two processes that make the same ids.
+pub struct Repeating;
+
+impl earnest::Chance for Repeating {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(7);
+    }
+}
+
+impl earnest::Clock for Repeating {
+    fn unix_micros(&self) -> i64 {
+        coordinator::CREATED_AT_US
     }
 }

@@ -1,0 +1,50 @@
+//! What the SDK promises about a local transaction, held against every database that its fence can live in.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod home;
+
+mod fence;
+mod inbox;
+mod outcome;
+mod purge;
+
+/// Makes every case a test of its own on every database.
+macro_rules! on_every_database {
+    ($($subject:ident :: $case:ident,)*) => {
+        on_every_database! { @ sqlite earnest::sqlx::Sqlite; $($subject :: $case,)* }
+        on_every_database! { @ memory earnest::memory::Memory; $($subject :: $case,)* }
+    };
+    (@ $name:ident $database:ty; $($subject:ident :: $case:ident,)*) => {
+        mod $name {
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    crate::$subject::$case::<$database>().await;
+                }
+            )*
+        }
+    };
+}
+
+on_every_database! {
+    fence::p5_committed_is_answered_for_what_committed,
+    fence::p5_rolled_back_is_answered_once_the_fence_is_in_the_way,
+    fence::p5_rolled_back_bars_the_late_transaction,
+    fence::m4_an_open_transaction_is_never_answered_rolled_back,
+    fence::p6_a_database_that_is_away_is_unknown,
+    outcome::p5_a_commit_that_fails_is_fenced_and_cancelled,
+    outcome::p5_a_commit_that_happened_although_it_was_not_answered_is_confirmed,
+    outcome::p5_a_local_transaction_that_was_lost_does_not_confirm,
+    outcome::p5_a_drop_after_prepare_cancels_only_after_fencing,
+    outcome::a_transaction_that_is_dropped_leaves_nothing_behind,
+    inbox::p8_a_message_that_comes_again_has_its_effect_once,
+    inbox::p8_the_same_message_at_the_same_time_has_its_effect_once,
+    inbox::p8_a_failing_handler_leaves_nothing_and_the_message_comes_again,
+    inbox::p8_a_handler_that_loses_its_local_transaction_is_not_acknowledged,
+    inbox::p8_an_unanswered_commit_is_found_taken_when_the_message_comes_again,
+    inbox::p8_a_handlers_own_messages_leave_with_its_commit,
+    purge::p5_what_was_purged_is_not_taken_for_rolled_back,
+    purge::p8_what_was_purged_is_not_run_again,
+    purge::old_rows_go_in_batches_and_young_ones_stay,
+}
