@@ -2,7 +2,7 @@
 
 use std::{error::Error, sync::Arc, time::Duration};
 
-use earnest_store::{ClaimRequest, Store};
+use earnest_store::{ClaimRequest, Store, StoreError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -72,6 +72,10 @@ async fn claim(parts: &DriverParts) -> Option<Looked> {
         }
         Err(error) => {
             tracing::warn!(error = &error as &dyn Error, "claim failed; trying again");
+            if matches!(error, StoreError::CommitUnknown { .. }) {
+                // If it was committed, this node holds work that it doesn't know of.
+                parts.board.renew_epoch();
+            }
             None
         }
     }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use earnest_protocol::{
     CheckBackAnswer, Decision, InitiatorOutcome, LeaseToken, ParkReason, TransactionId,
 };
-use earnest_store::{CheckBackWork, Command, OperatorAction, Reply, TransactionRow};
+use earnest_store::{CheckBackWork, Command, OperatorAction, Rejection, Reply, TransactionRow};
 
 use super::{Code, Coordinator, OperatorDecideInput, ServiceError};
 use crate::driver::CallOutcome;
@@ -56,7 +56,11 @@ impl Coordinator {
         let row = self.store.transaction(id).await?;
         let row = row.ok_or_else(|| ServiceError::not_found("transaction", id))?;
         let mut detail = input.reason;
-        if row.state.phase.decision().is_none() && row.state.parked.is_some() {
+        if row.state.phase.decision().is_none() {
+            // Not even handed on: parked a moment later, it would be decided without the initiator's answer.
+            if row.state.parked.is_none() {
+                return Err(Rejection::NotParked(Box::new(row)).into());
+            }
             let answer = self.ask(&row).await;
             detail = format!(
                 "{detail} [initiator: {}]",
