@@ -1,0 +1,14 @@
+//! The checkers: each breach is named by its invariant.
+
+mod book;
+mod coverage;
+mod end;
+mod observe;
+mod violation;
+
+pub use coverage::{Coverage, EventKind, Pair, StateKind, legal, out_of_reach};
+pub use violation::Violation;
+
+pub(crate) use book::Book;
+pub(crate) use end::{at_rest, everything_done};
+pub(crate) use observe::Observer;

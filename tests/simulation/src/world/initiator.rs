@@ -1,0 +1,464 @@
+//! A service that opens transactions: its local transactions, its calls, its answers to check-backs, and its deaths.
+//!
+//! The order of things is the SDK's: fence row, prepare, COMMIT, confirm; and a cancel only once it is proven that the
+//! local transaction can't commit.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use earnest_coordinator::service::{Code, OptionsInput};
+use earnest_protocol::{
+    CheckBackAnswer, Decision, InitiatorOutcome, OnBudgetSpent, Phase, TransactionId,
+};
+use earnest_store::{CheckBackWork, Clock};
+
+use super::{
+    Gate, SimulatedClock, World,
+    call::{Told, prepare_input},
+    initiator_name,
+    local::{Fence, LocalDatabase},
+    messages,
+};
+use crate::{
+    check::Book,
+    plan::{End, FaultKind, MessagePlan, Op, Party},
+};
+
+struct State {
+    gate: Arc<Gate>,
+    run: u32,
+    held_down: u32,
+    /// What it knows of transactions without a local outcome.
+    known: BTreeMap<TransactionId, Option<Decision>>,
+}
+
+pub(super) struct Initiator {
+    number: u8,
+    pub(super) clock: Arc<SimulatedClock>,
+    pub(super) database: LocalDatabase,
+    state: Mutex<State>,
+}
+
+/// One flow of one run of a service.
+struct Flow {
+    world: Arc<World>,
+    service: usize,
+    operation: u32,
+    gate: Arc<Gate>,
+    run: u32,
+    id: TransactionId,
+}
+
+impl Initiator {
+    pub(super) fn new(number: u8, clock: Arc<SimulatedClock>, book: Arc<Book>) -> Self {
+        Self {
+            number,
+            clock,
+            database: LocalDatabase::new(book),
+            state: Mutex::new(State {
+                gate: Arc::new(Gate::new()),
+                run: 0,
+                held_down: 0,
+                known: BTreeMap::new(),
+            }),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics in here")
+    }
+
+    /// Every flow of the present run ends where it stands, and what it has open is rolled back.
+    pub(super) fn kill(&self) {
+        let mut state = self.state();
+        state.held_down += 1;
+        state.gate.kill();
+        state.gate = Arc::new(Gate::new());
+        self.database.roll_back_run(state.run);
+        state.run += 1;
+    }
+
+    pub(super) fn start_again(&self) {
+        self.state().held_down -= 1;
+    }
+
+    /// What it says about its local transaction; `None`: nobody listens.
+    pub(super) async fn answers(
+        &self,
+        world: &World,
+        work: &CheckBackWork,
+    ) -> Option<CheckBackAnswer> {
+        let gate = {
+            let state = self.state();
+            if state.held_down > 0 {
+                return None;
+            }
+            Arc::clone(&state.gate)
+        };
+        if world.network.draw((self.number, "answer takes time"), 4) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        gate.pass().await;
+        let answer = self.answer(world, work);
+        // Some answers are old when they arrive.
+        if world
+            .network
+            .draw((work.id.as_bytes(), "answer is old"), 16)
+            == 0
+        {
+            tokio::time::sleep(millis(
+                world.network.draw((work.id.as_bytes(), "age"), 2_500),
+            ))
+            .await;
+            gate.pass().await;
+        }
+        world
+            .trace
+            .note(format_args!("{} answers {answer:?}", work.id));
+        Some(answer)
+    }
+
+    fn answer(&self, world: &World, work: &CheckBackWork) -> CheckBackAnswer {
+        if work.options.outcome == InitiatorOutcome::Asked {
+            return match self.state().known.get(&work.id) {
+                Some(Some(Decision::Confirm)) => CheckBackAnswer::Committed,
+                Some(Some(Decision::Cancel)) => CheckBackAnswer::RolledBack,
+                Some(None) => CheckBackAnswer::InProgress,
+                None => CheckBackAnswer::Unknown,
+            };
+        }
+        match self.database.fencing_read(work.id) {
+            Fence::Committed => CheckBackAnswer::Committed,
+            Fence::RolledBack => CheckBackAnswer::RolledBack,
+            Fence::Held => CheckBackAnswer::InProgress,
+            Fence::Away => {
+                world.meets(FaultKind::InitiatorDatabase(self.number).name());
+                CheckBackAnswer::Unknown
+            }
+        }
+    }
+
+    /// Whatever it has not decided is off.
+    pub(super) fn makes_up_its_mind(&self) {
+        for known in self.state().known.values_mut() {
+            known.get_or_insert(Decision::Cancel);
+        }
+    }
+
+    fn knows(&self, id: TransactionId, known: Option<Decision>) {
+        self.state().known.insert(id, known);
+    }
+}
+
+impl World {
+    /// One operation of a service, from its beginning to its end, or to the death of the run that it is in.
+    pub(crate) async fn serve(self: Arc<Self>, operation: u32, op: Op) {
+        let (Op::Send { initiator, .. }
+        | Op::Submit { initiator, .. }
+        | Op::Alone { initiator, .. }
+        | Op::Asked { initiator, .. }
+        | Op::CancelFirst { initiator }) = op
+        else {
+            return;
+        };
+        let service = usize::from(initiator);
+        let (gate, run) = {
+            let state = self.initiators[service].state();
+            if state.held_down > 0 {
+                return;
+            }
+            (Arc::clone(&state.gate), state.run)
+        };
+        let now = self.initiators[service].clock.now();
+        let mut chance = [0; 10];
+        chance[4..8].copy_from_slice(&operation.to_le_bytes());
+        chance[9] = u8::try_from(self.network.draw((operation, "id"), 256)).unwrap_or_default();
+        let id = TransactionId::from_parts(now, chance);
+        self.opens(operation, id);
+        let ended = Arc::clone(&gate);
+        let flow = Flow {
+            world: self,
+            service,
+            operation,
+            gate,
+            run,
+            id,
+        };
+        tokio::select! {
+            biased;
+            () = ended.died() => {}
+            () = flow.run(op) => {}
+        }
+    }
+}
+
+impl Flow {
+    fn party(&self) -> Party {
+        Party::Initiator(u8::try_from(self.service).unwrap_or_default())
+    }
+
+    fn initiator(&self) -> &Initiator {
+        &self.world.initiators[self.service]
+    }
+
+    fn name(&self) -> String {
+        initiator_name(self.initiator().number)
+    }
+
+    async fn run(self, op: Op) {
+        match op {
+            Op::Send {
+                messages,
+                think_ms,
+                check_after_ms,
+                budget,
+                end,
+                ..
+            } => {
+                let options = OptionsInput {
+                    check_after: Some(millis(check_after_ms)),
+                    check_back_budget: Some(budget),
+                    ..OptionsInput::default()
+                };
+                self.send(&messages, millis(think_ms), options, end).await;
+            }
+            Op::Submit { messages, .. } => {
+                self.begins(InitiatorOutcome::None);
+                self.record(&messages, OptionsInput::default(), true).await;
+            }
+            Op::Alone {
+                messages,
+                check_after_ms,
+                decide,
+                ..
+            } => self.alone(&messages, check_after_ms, decide).await,
+            Op::Asked {
+                messages,
+                check_after_ms,
+                budget,
+                knows,
+                tells,
+                ..
+            } => {
+                let options = OptionsInput {
+                    check_after: Some(millis(check_after_ms)),
+                    outcome: Some(InitiatorOutcome::Asked),
+                    on_budget_spent: Some(if budget == 2 {
+                        OnBudgetSpent::Park
+                    } else {
+                        OnBudgetSpent::Cancel
+                    }),
+                    check_back_budget: Some(budget),
+                    allow_no_subscription: false,
+                };
+                self.asked(&messages, options, knows, tells).await;
+            }
+            Op::CancelFirst { .. } => {
+                self.begins(InitiatorOutcome::None);
+                self.decide(Decision::Cancel).await;
+                self.record(&[], OptionsInput::default(), false).await;
+            }
+            Op::Operate { .. } | Op::Registry { .. } => {}
+        }
+    }
+
+    fn begins(&self, outcome: InitiatorOutcome) {
+        self.world.book.begins(self.id, outcome);
+    }
+
+    async fn record(
+        &self,
+        plan: &[MessagePlan],
+        options: OptionsInput,
+        submit: bool,
+    ) -> Told<earnest_coordinator::service::Recorded> {
+        let input = prepare_input(self.id, self.name(), messages(plan, "body"), options);
+        self.world
+            .record(self.party(), self.operation, self.id, input, submit)
+            .await
+    }
+
+    async fn decide(&self, decision: Decision) {
+        self.is_taken(decision).await;
+    }
+
+    /// Whether the decision was answered OK.
+    async fn is_taken(&self, decision: Decision) -> bool {
+        self.world
+            .decide(self.party(), self.operation, self.id, self.name(), decision)
+            .await
+    }
+
+    async fn send(&self, plan: &[MessagePlan], think: Duration, options: OptionsInput, end: End) {
+        self.begins(InitiatorOutcome::Local);
+        let database = &self.initiator().database;
+        if !database.begin(self.id, self.run) {
+            return;
+        }
+        if end == End::DieBeforePrepare {
+            return self.dies();
+        }
+        match self.record(plan, options, false).await {
+            Told::Answer(Ok(recorded)) if recorded.row.state.phase == Phase::Prepared => {}
+            Told::Answer(Ok(_)) => {
+                // Decided over its head: it can't commit, and says so.
+                database.roll_back(self.id);
+                return self.decide(Decision::Cancel).await;
+            }
+            Told::Answer(Err(error)) if error.code == Code::IdReused => {
+                return database.roll_back(self.id);
+            }
+            Told::Answer(Err(_)) | Told::Nothing => {
+                database.roll_back(self.id);
+                return self.decide(Decision::Cancel).await;
+            }
+        }
+        tokio::time::sleep(think).await;
+        self.gate.pass().await;
+        match end {
+            End::DieBeforePrepare | End::DieBeforeCommit => self.dies(),
+            End::RollBack => {
+                database.roll_back(self.id);
+                self.decide(Decision::Cancel).await;
+            }
+            End::DieBeforeConfirm => {
+                self.commits().await;
+            }
+            End::Commit => {
+                if self.commits().await {
+                    self.decide(Decision::Confirm).await;
+                }
+            }
+            End::Contradict => {
+                // Before it was taken, the opposite would be a lie about the local transaction.
+                if self.commits().await && self.is_taken(Decision::Confirm).await {
+                    self.decide(Decision::Cancel).await;
+                }
+            }
+            End::ReuseId => {
+                self.reuses_id(plan, options).await;
+                if self.commits().await {
+                    self.decide(Decision::Confirm).await;
+                }
+            }
+            End::CommitUnknown(lands) => self.commit_unknown(lands).await,
+        }
+    }
+
+    /// COMMIT, unless the database is away; then whether it lands is drawn, and found out.
+    async fn commits(&self) -> bool {
+        let database = &self.initiator().database;
+        if database.is_away() {
+            let lands = self.world.network.draw((self.operation, "lands"), 2) == 0;
+            self.commit_unknown(lands).await;
+            return false;
+        }
+        let committed = database.commit(self.id);
+        if committed {
+            self.world
+                .trace
+                .note(format_args!("{} committed locally", self.id));
+        }
+        committed
+    }
+
+    /// The process is gone; its database finds out after a while.
+    fn dies(&self) {
+        let (world, service, id) = (Arc::clone(&self.world), self.service, self.id);
+        let linger = millis(world.network.draw((self.operation, "linger"), 3_000));
+        tokio::spawn(async move {
+            tokio::time::sleep(linger).await;
+            world.initiators[service].database.roll_back(id);
+        });
+    }
+
+    /// COMMIT is on its way and not answered: the fencing read finds out, on another connection.
+    async fn commit_unknown(&self, lands: bool) {
+        let (world, service, id) = (Arc::clone(&self.world), self.service, self.id);
+        let late = millis(world.network.draw((self.operation, "late"), 1_500));
+        tokio::spawn(async move {
+            tokio::time::sleep(late).await;
+            let database = &world.initiators[service].database;
+            if lands {
+                database.commit(id);
+            } else {
+                database.roll_back(id);
+            }
+        });
+        for _ in 0..50 {
+            tokio::time::sleep(millis(100)).await;
+            self.gate.pass().await;
+            match self.initiator().database.fencing_read(self.id) {
+                Fence::Committed => return self.decide(Decision::Confirm).await,
+                Fence::RolledBack => return self.decide(Decision::Cancel).await,
+                Fence::Held | Fence::Away => {}
+            }
+        }
+    }
+
+    /// M6: other content under the same id.
+    async fn reuses_id(&self, plan: &[MessagePlan], options: OptionsInput) {
+        let input = prepare_input(self.id, self.name(), messages(plan, "other"), options);
+        let told = self
+            .world
+            .record(self.party(), self.operation + 1, self.id, input, false)
+            .await;
+        let taken = matches!(told, Told::Answer(Ok(_))) && !plan.is_empty();
+        self.world.book.violations.unless(!taken, "M6", || {
+            format!("{} was prepared with other content", self.id)
+        });
+    }
+
+    async fn alone(&self, plan: &[MessagePlan], check_after_ms: u32, decide: Option<(bool, u32)>) {
+        self.begins(InitiatorOutcome::None);
+        let options = OptionsInput {
+            check_after: Some(millis(check_after_ms)),
+            outcome: Some(InitiatorOutcome::None),
+            ..OptionsInput::default()
+        };
+        let told = self.record(plan, options, false).await;
+        let Some((confirm, after)) = decide else {
+            return;
+        };
+        tokio::time::sleep(millis(after)).await;
+        self.gate.pass().await;
+        if confirm && matches!(told, Told::Answer(Ok(_))) {
+            self.decide(Decision::Confirm).await;
+        } else {
+            self.decide(Decision::Cancel).await;
+        }
+    }
+
+    async fn asked(
+        &self,
+        plan: &[MessagePlan],
+        options: OptionsInput,
+        knows: Option<(bool, u32)>,
+        tells: bool,
+    ) {
+        self.begins(InitiatorOutcome::Asked);
+        self.initiator().knows(self.id, None);
+        self.record(plan, options, false).await;
+        let Some((confirm, after)) = knows else {
+            return;
+        };
+        tokio::time::sleep(millis(after)).await;
+        self.gate.pass().await;
+        let decision = if confirm {
+            Decision::Confirm
+        } else {
+            Decision::Cancel
+        };
+        self.initiator().knows(self.id, Some(decision));
+        if tells {
+            self.decide(decision).await;
+        }
+    }
+}
+
+fn millis(count: u32) -> Duration {
+    Duration::from_millis(count.into())
+}

@@ -1,0 +1,176 @@
+//! Where everything runs: one database, several nodes, services with data of their own, and what is between them.
+
+mod call;
+mod chance;
+mod clock;
+mod consumer;
+mod faults;
+mod gate;
+mod initiator;
+mod link;
+mod local;
+mod network;
+mod node;
+mod operator;
+mod trace;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use earnest_protocol::{Name, RetryPolicy, TransactionId};
+use earnest_store::{Destination, MemoryStore, Store, SubscriptionRow};
+use tokio::time::Instant;
+
+use crate::{
+    check::{Book, Observer},
+    plan::{MessagePlan, Plan, Setup},
+};
+
+use clock::SimulatedClock;
+use consumer::Consumer;
+use gate::Gate;
+use initiator::Initiator;
+use network::{Lost, Network};
+use node::NodeSlot;
+use trace::Trace;
+
+/// Everything of one run.
+pub(crate) struct World {
+    pub(crate) seed: u64,
+    pub(crate) setup: Setup,
+    pub(crate) book: Arc<Book>,
+    pub(crate) observer: Arc<Observer>,
+    pub(crate) trace: Arc<Trace>,
+    network: Arc<Network>,
+    store_clock: Arc<SimulatedClock>,
+    nodes: Vec<NodeSlot>,
+    initiators: Vec<Initiator>,
+    consumers: Vec<Consumer>,
+    /// The transactions that operations have opened.
+    opened: Mutex<BTreeMap<u32, TransactionId>>,
+}
+
+impl World {
+    pub(crate) fn new(plan: &Plan, with_text: bool) -> Arc<Self> {
+        let start = Instant::now();
+        let clock = || Arc::new(SimulatedClock::new(start));
+        let (store_clock, book) = (clock(), Arc::new(Book::default()));
+        let store = MemoryStore::new(Arc::clone(&store_clock) as _);
+        let trace = Arc::new(Trace::new(start, with_text));
+        Arc::new(Self {
+            seed: plan.seed,
+            setup: plan.setup.clone(),
+            observer: Arc::new(Observer::new(Arc::new(store), Arc::clone(&book))),
+            network: Arc::new(Network::new(plan.seed, start)),
+            store_clock,
+            nodes: (0..plan.setup.nodes)
+                .map(|n| NodeSlot::new(n, clock()))
+                .collect(),
+            initiators: (0..plan.setup.initiators)
+                .map(|n| Initiator::new(n, clock(), Arc::clone(&book)))
+                .collect(),
+            consumers: (0..plan.setup.consumers).map(Consumer::new).collect(),
+            opened: Mutex::default(),
+            trace,
+            book,
+        })
+    }
+
+    /// The database itself, past all faults.
+    pub(crate) fn store(&self) -> &dyn Store {
+        &**self.observer.store()
+    }
+
+    /// How often each kind of fault met something.
+    pub(crate) fn met(&self) -> BTreeMap<&'static str, u64> {
+        self.network.met()
+    }
+
+    pub(crate) fn meets(&self, kind: &'static str) {
+        self.network.meets(kind);
+    }
+
+    fn opens(&self, operation: u32, id: TransactionId) {
+        self.opened
+            .lock()
+            .expect("nothing panics in here")
+            .insert(operation, id);
+    }
+
+    fn opened(&self, operation: u32) -> Option<TransactionId> {
+        let opened = self.opened.lock().expect("nothing panics in here");
+        opened.get(&operation).copied()
+    }
+
+    /// The subscription of a consumer.
+    fn subscription(&self, consumer: u8) -> SubscriptionRow {
+        SubscriptionRow {
+            namespace: Name::default_namespace(),
+            name: subscription_name(consumer),
+            topic: topic(consumer % self.setup.topics())
+                .parse()
+                .expect("a topic"),
+            destination: Destination::Service(subscription_name(consumer)),
+            ordered: consumer % 2 == 1,
+            paused: false,
+            concurrency: if consumer == 0 { 4 } else { 64 },
+            timeout: Duration::from_secs(2),
+            retry: RetryPolicy {
+                initial: Duration::from_millis(100),
+                multiplier_milli: 2_000,
+                cap: Duration::from_secs(5),
+            },
+            updated_at: earnest_protocol::Timestamp::default(),
+        }
+    }
+
+    /// The name of a consumer's subscription.
+    pub(crate) fn subscription_of(&self, consumer: u8) -> Name {
+        self.subscription(consumer).name
+    }
+
+    /// Creates or replaces every subscription: at the beginning, and at the end for those that were taken away.
+    pub(crate) async fn subscribe_all(&self) {
+        for consumer in 0..self.setup.consumers {
+            let put = self.store().put_subscription(self.subscription(consumer));
+            put.await.expect("the memory store takes it");
+        }
+    }
+
+    /// Nothing is away any more, and everybody who has put off a decision makes it.
+    pub(crate) async fn make_peace(&self) {
+        self.subscribe_all().await;
+        for initiator in &self.initiators {
+            initiator.makes_up_its_mind();
+        }
+    }
+}
+
+fn subscription_name(consumer: u8) -> Name {
+    format!("consumer-{consumer}").parse().expect("a name")
+}
+
+fn initiator_name(initiator: u8) -> String {
+    format!("initiator-{initiator}")
+}
+
+fn topic(topic: u8) -> String {
+    format!("topic-{topic}")
+}
+
+/// What a transport would hand in.
+fn messages(plan: &[MessagePlan], body: &str) -> Vec<earnest_coordinator::service::MessageInput> {
+    let message = |message: &MessagePlan| earnest_coordinator::service::MessageInput {
+        topic: topic(message.topic),
+        key: match message.key {
+            0 => String::new(),
+            key => format!("key-{key}"),
+        },
+        payload: body.to_owned().into(),
+        ..Default::default()
+    };
+    plan.iter().map(message).collect()
+}
