@@ -8,6 +8,7 @@ pub mod callback;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod connection;
 pub mod crash;
 pub mod driver;
 pub mod journal;

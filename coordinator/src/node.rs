@@ -14,6 +14,7 @@ use crate::{
     callback::{Callbacks, ClientError, Clients, ServiceDirectory},
     clock::Environment,
     config::Database,
+    connection::Listener,
     driver::{Board, BoardDispatcher, Driver, DriverParts},
     journal::Journal,
     service::{Coordinator, ServiceError, ServiceParts},
@@ -70,25 +71,55 @@ pub struct Node {
     draining: CancellationToken,
     close_port: CancellationToken,
     server: JoinHandle<()>,
-    _threads: InnerThreads,
+    threads: InnerThreads,
+}
+
+/// What a node stands on.
+pub struct Ground<L> {
+    /// Its port.
+    pub server: Server<L>,
+    /// Its database.
+    pub store: Arc<dyn Store>,
+    /// How it calls services.
+    pub clients: Clients,
+    /// Where its journal and driver run.
+    pub threads: InnerThreads,
 }
 
 impl Node {
     /// Starts everything and serves.
     pub async fn start(config: NodeConfig, environment: Environment) -> Result<Self, NodeError> {
-        let mut config = config;
+        // The port first: a second node must not get as far as the database.
+        let server = Server::bind(config.listen).await?;
+        let ground = Ground {
+            server,
+            store: open(&config.database, &environment).await?,
+            clients: Clients::new()?,
+            threads: InnerThreads::start().map_err(NodeError::Threads)?,
+        };
+        Self::start_on(ground, config, environment).await
+    }
+
+    /// As [`Node::start`], on ground that was made elsewhere.
+    pub async fn start_on<L: Listener>(
+        ground: Ground<L>,
+        mut config: NodeConfig,
+        environment: Environment,
+    ) -> Result<Self, NodeError> {
         if config.driver.node.is_empty() {
             config.driver.node = host_name();
         }
-        // The port first: a second node must not get as far as the database.
-        let server = Server::bind(config.listen)
-            .await?
-            .with_options(ServerOptions {
-                grace: config.driver.drain,
-                ..ServerOptions::default()
-            });
+        let Ground {
+            server,
+            store,
+            clients,
+            threads,
+        } = ground;
+        let server = server.with_options(ServerOptions {
+            grace: config.driver.drain,
+            ..ServerOptions::default()
+        });
         let address = server.address();
-        let store = open(&config.database, &environment).await?;
         let durability = store.durability().await?;
 
         let board = Arc::new(Board::new(config.board));
@@ -96,7 +127,6 @@ impl Node {
         Driver::enrol(&*store, &board, &config.driver).await?;
         let writers = TaskTracker::new();
         let dispatcher = Arc::new(BoardDispatcher(Arc::clone(&board)));
-        let threads = InnerThreads::start().map_err(NodeError::Threads)?;
         let journal = threads.run(|| {
             Journal::start(
                 Arc::clone(&store),
@@ -108,7 +138,6 @@ impl Node {
         });
         writers.close();
 
-        let clients = Clients::new()?;
         let directory = Arc::new(ServiceDirectory::new(Arc::clone(&store)));
         let check_back = Arc::new(Callbacks::new(
             Arc::clone(&directory),
@@ -156,7 +185,7 @@ impl Node {
             draining,
             close_port,
             server,
-            _threads: threads,
+            threads,
         })
     }
 
@@ -214,7 +243,7 @@ impl Node {
             tracing::warn!("the database is still in use; it is closed by the end of the process");
         }
         // Closing waits for the database.
-        if let Err(error) = spawn_blocking(move || drop(store)).await {
+        if let Err(error) = self.threads.let_go(store).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the database was not closed"

@@ -6,7 +6,10 @@
 
 use std::io;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::{JoinError, spawn_blocking},
+};
 
 /// A runtime that may be dropped anywhere: what still runs on it is given up.
 #[derive(Debug)]
@@ -24,10 +27,24 @@ impl InnerThreads {
         Ok(Self(Some(runtime)))
     }
 
+    /// None: all runs on the caller's own runtime, as a simulation wants it.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
     /// Runs `start` so that the tasks it spawns, and those which they spawn, run on these threads.
     pub fn run<T>(&self, start: impl FnOnce() -> T) -> T {
         let _inside = self.0.as_ref().map(Runtime::enter);
         start()
+    }
+
+    /// Lets go of `value` where that may wait without holding anybody up.
+    pub async fn let_go<T: Send + 'static>(&self, value: T) -> Result<(), JoinError> {
+        if self.0.is_none() {
+            drop(value);
+            return Ok(());
+        }
+        spawn_blocking(move || drop(value)).await
     }
 }
 

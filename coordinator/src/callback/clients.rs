@@ -6,9 +6,13 @@ use std::{
     time::Duration,
 };
 
+use hyper_util::rt::TokioIo;
 use reqwest::redirect;
 use tokio::time::Instant;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, Endpoint, Uri};
+use tower::service_fn;
+
+use crate::connection::Dialer;
 
 /// How long it may take to connect.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -47,6 +51,8 @@ struct Kept {
 #[derive(Clone)]
 pub struct Clients {
     http: reqwest::Client,
+    /// `None`: TCP.
+    dialer: Option<Arc<dyn Dialer>>,
     channels: Arc<Mutex<HashMap<String, Kept>>>,
 }
 
@@ -67,7 +73,17 @@ impl Clients {
             .map_err(ClientError::NoHttp)?;
         Ok(Self {
             http,
+            dialer: None,
             channels: Arc::default(),
+        })
+    }
+
+    /// With connections to gRPC endpoints made by `dialer`.
+    pub fn over(dialer: Arc<dyn Dialer>) -> Result<Self, ClientError> {
+        let dialer = Some(dialer);
+        Ok(Self {
+            dialer,
+            ..Self::new()?
         })
     }
 
@@ -84,7 +100,7 @@ impl Clients {
             kept.used_at = now;
             return Ok(kept.channel.clone());
         }
-        let channel = connect(url)?;
+        let channel = self.connect(url)?;
         if channels.len() >= CHANNELS {
             let oldest = channels.iter().min_by_key(|(_, kept)| kept.used_at);
             if let Some(oldest) = oldest.map(|(url, _)| url.clone()) {
@@ -100,18 +116,33 @@ impl Clients {
     }
 }
 
-fn connect(url: &str) -> Result<Channel, ClientError> {
-    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|source| ClientError::BadUrl {
-        url: url.to_owned(),
-        source,
-    })?;
-    Ok(endpoint
-        .connect_timeout(CONNECT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEPALIVE)
-        .keep_alive_timeout(KEEPALIVE)
-        .keep_alive_while_idle(false)
-        .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW * 4)
-        .connect_lazy())
+impl Clients {
+    fn connect(&self, url: &str) -> Result<Channel, ClientError> {
+        let endpoint =
+            Endpoint::from_shared(url.to_owned()).map_err(|source| ClientError::BadUrl {
+                url: url.to_owned(),
+                source,
+            })?;
+        let endpoint = endpoint
+            .connect_timeout(CONNECT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .keep_alive_timeout(KEEPALIVE)
+            .keep_alive_while_idle(false)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW * 4);
+        let Some(dialer) = self.dialer.clone() else {
+            return Ok(endpoint.connect_lazy());
+        };
+        Ok(
+            endpoint.connect_with_connector_lazy(service_fn(move |uri: Uri| {
+                let dialer = Arc::clone(&dialer);
+                async move {
+                    let (host, port) = (uri.host().unwrap_or_default(), uri.port_u16());
+                    let stream = dialer.dial(host, port.unwrap_or(80)).await;
+                    stream.map(TokioIo::new)
+                }
+            })),
+        )
+    }
 }

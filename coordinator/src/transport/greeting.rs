@@ -10,24 +10,25 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::Sleep,
 };
+
+use crate::connection::Stream;
 
 /// What HTTP/2 begins with; anything else is HTTP/1.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection whose first reads have a deadline.
-pub(super) struct Greeting {
-    stream: TcpStream,
+pub(super) struct Greeting<S> {
+    stream: S,
     /// `None`: the version is known, and the server's own timers hold.
     deadline: Option<Pin<Box<Sleep>>>,
     /// How much of the preface has come.
     matched: usize,
 }
 
-impl Greeting {
-    pub(super) fn new(stream: TcpStream, patience: Duration) -> Self {
+impl<S> Greeting<S> {
+    pub(super) fn new(stream: S, patience: Duration) -> Self {
         Self {
             stream,
             deadline: Some(Box::pin(tokio::time::sleep(patience))),
@@ -45,7 +46,7 @@ impl Greeting {
     }
 }
 
-impl AsyncRead for Greeting {
+impl<S: Stream> AsyncRead for Greeting<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -65,7 +66,7 @@ impl AsyncRead for Greeting {
     }
 }
 
-impl AsyncWrite for Greeting {
+impl<S: Stream> AsyncWrite for Greeting<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

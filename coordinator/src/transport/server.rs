@@ -8,13 +8,11 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-};
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::greeting::Greeting;
+use crate::connection::Listener;
 
 /// Bounds of the port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +66,8 @@ pub enum BindError {
 
 /// A bound port.
 #[derive(Debug)]
-pub struct Server {
-    listener: TcpListener,
+pub struct Server<L = TcpListener> {
+    listener: L,
     address: SocketAddr,
     options: ServerOptions,
 }
@@ -83,11 +81,18 @@ impl Server {
         };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self {
+        Ok(Self::over(listener, address))
+    }
+}
+
+impl<L: Listener> Server<L> {
+    /// Serves what `listener` takes; `address` is for people.
+    pub fn over(listener: L, address: SocketAddr) -> Self {
+        Self {
             listener,
             address,
             options: ServerOptions::default(),
-        })
+        }
     }
 
     /// With other bounds.
@@ -105,7 +110,9 @@ impl Server {
     /// GOAWAY), finishes what is under way, and returns; after the grace it cuts off what is left.
     pub async fn serve(self, app: Router, shutdown: CancellationToken) {
         let Self {
-            listener, options, ..
+            mut listener,
+            options,
+            ..
         } = self;
         let room = Arc::new(Semaphore::new(options.connections));
         let builder = builder(&options);
@@ -115,7 +122,7 @@ impl Server {
         loop {
             let accepted = tokio::select! {
                 () = shutdown.cancelled() => break,
-                accepted = accept(&listener, &room) => accepted,
+                accepted = accept(&mut listener, &room) => accepted,
             };
             let Some((stream, place)) = accepted else {
                 continue;
@@ -151,28 +158,18 @@ impl Server {
 }
 
 /// The next connection and its place; `None`: look again.
-async fn accept(
-    listener: &TcpListener,
+async fn accept<L: Listener>(
+    listener: &mut L,
     room: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(L::Connection, tokio::sync::OwnedSemaphorePermit)> {
     let place = Arc::clone(room).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "TCP_NODELAY not set"
-                );
-            }
-            Some((stream, place))
-        }
+        Ok(stream) => Some((stream, place)),
         Err(error) => {
-            // Out of file handles, mostly: it passes when connections end, and a tight loop wouldn't help.
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "connection not accepted"
             );
-            tokio::time::sleep(Duration::from_millis(50)).await;
             None
         }
     }
