@@ -1,8 +1,7 @@
 //! What the coordinator keeps, and the only crate of the coordinator's that knows SQL.
 //!
 //! The traits in [`Store`] are the whole surface. What a command means is written once, in the engine, over
-//! plain rows; SQLite and the memory reference only read and write those rows, inside one database
-//! transaction per batch. One conformance suite holds them to the same behaviour.
+//! plain rows; the stores only read and write those rows, inside one database transaction per batch. One conformance suite holds them to the same behaviour.
 //!
 //! This crate must never decide what may happen to a transaction (the protocol crate does) and never call
 //! a participant.
@@ -15,11 +14,14 @@ mod engine;
 mod error;
 mod memory;
 pub mod participant;
+mod postgres;
 mod query;
 mod row;
+mod sql;
 mod sqlite;
 mod store;
 mod work;
+mod working_set;
 
 pub use clock::Clock;
 pub use command::{
@@ -28,6 +30,7 @@ pub use command::{
 };
 pub use error::StoreError;
 pub use memory::MemoryStore;
+pub use postgres::{PostgresOptions, PostgresStore};
 pub use query::{Backlog, Cursor, Detail, Page, TransactionFilter};
 pub use row::{
     AttemptKind, AttemptRow, AuditRow, DeliveryKey, DeliveryRow, Destination, Endpoint,

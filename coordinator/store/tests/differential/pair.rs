@@ -12,8 +12,8 @@ use std::{
 use earnest_protocol::{LeaseToken, Name, NodeEpoch};
 use earnest_store::{
     Admission, CheckBackWork, ClaimRequest, Command, Endpoint, EndpointProtocol, LeaseGrant,
-    MemoryStore, NewTransaction, OperatorAction, Rejection, Reply, ServiceRow, SqliteOptions,
-    SqliteStore, SubscriptionRow, Synchronous, Target, Work,
+    MemoryStore, NewTransaction, OperatorAction, Rejection, Reply, ServiceRow, SubscriptionRow,
+    Target, Work,
     conformance::{
         self as with, INITIATOR, LEASE, Subject, TestClock, answered, done, failed, keyed, later,
         name, park, prepare, release, retry, submit, subscription, transaction,
@@ -43,13 +43,16 @@ pub(crate) struct Pair {
 }
 
 /// What both answered, which must be one and the same.
-fn same<T: PartialEq + Debug>([memory, sqlite]: [T; 2]) -> T {
-    assert_eq!(memory, sqlite, "memory (left) and SQLite (right) differ");
-    sqlite
+fn same<T: PartialEq + Debug>([memory, other]: [T; 2]) -> T {
+    assert_eq!(
+        memory, other,
+        "memory (left) and the store under test (right) differ"
+    );
+    other
 }
 
 /// Work has no equality of its own; its text shows every field.
-fn same_work([memory, sqlite]: [Vec<Work>; 2]) -> Vec<Work> {
+fn same_work([memory, other]: [Vec<Work>; 2]) -> Vec<Work> {
     let shown = |work: &[Work]| {
         work.iter()
             .map(|work| format!("{work:?}"))
@@ -57,32 +60,19 @@ fn same_work([memory, sqlite]: [Vec<Work>; 2]) -> Vec<Work> {
     };
     assert_eq!(
         shown(&memory),
-        shown(&sqlite),
-        "memory (left) and SQLite (right) leased differently"
+        shown(&other),
+        "memory (left) and the store under test (right) leased differently"
     );
-    sqlite
+    other
 }
 
 impl Pair {
-    /// Two empty stores.
-    pub(crate) fn new() -> Self {
+    /// The reference, and `other`, which must be empty.
+    pub(crate) fn new(other: Subject) -> Self {
         let clock = TestClock::default();
-        let memory = Subject::new(
-            Arc::new(MemoryStore::new(Arc::new(clock.clone()))),
-            clock,
-            (),
-        );
-        let dir = tempfile::tempdir().expect("a directory for the test");
-        let clock = TestClock::default();
-        // What survives power loss is not looked at here.
-        let options = SqliteOptions {
-            synchronous: Synchronous::Normal,
-            ..SqliteOptions::new(dir.path().join("earnest.db"))
-        };
-        let store = SqliteStore::open(options, Arc::new(clock.clone())).expect("the store opens");
-        let sqlite = Subject::new(Arc::new(store), clock, dir);
+        let memory = MemoryStore::new(Arc::new(clock.clone()));
         Self {
-            stores: [memory, sqlite],
+            stores: [Subject::new(Arc::new(memory), clock, ()), other],
             leased: Vec::new(),
             node: NodeEpoch(0),
             seen: BTreeSet::new(),
@@ -92,14 +82,14 @@ impl Pair {
     /// Does `op` to both.
     pub(crate) async fn run(&mut self, op: &Op) {
         let default = Name::default_namespace();
-        let [memory, sqlite] = &self.stores;
+        let [memory, other] = &self.stores;
         match op {
             Op::Batch(writes, room) => self.batch(writes, *room).await,
             Op::Claim(without) => self.claim(*without).await,
             Op::Heartbeat => {
                 let beat =
                     async |s: &Subject| s.store.heartbeat(self.node, LEASE).await.expect("it runs");
-                let lives = same([beat(memory).await, beat(sqlite).await]);
+                let lives = same([beat(memory).await, beat(other).await]);
                 self.seen
                     .insert(if lives { "alive" } else { "taken for dead" });
             }
@@ -107,32 +97,32 @@ impl Pair {
                 for s in &self.stores {
                     s.store.resign(self.node).await.expect("it runs");
                 }
-                self.node = same([memory.node().await, sqlite.node().await]);
+                self.node = same([memory.node().await, other.node().await]);
             }
-            Op::Enrol => self.node = same([memory.node().await, sqlite.node().await]),
+            Op::Enrol => self.node = same([memory.node().await, other.node().await]),
             Op::Advance(by) => {
                 memory.advance(*by);
-                sqlite.advance(*by);
+                other.advance(*by);
             }
             Op::Subscribe((called, topic), ordered) => {
                 let row = SubscriptionRow {
                     ordered: *ordered,
                     ..subscription(called, topic)
                 };
-                same([memory.put(row.clone()).await, sqlite.put(row).await]);
+                same([memory.put(row.clone()).await, other.put(row).await]);
             }
             Op::Unsubscribe((called, _)) => {
                 let delete =
                     async |s: &Subject| s.store.delete_subscription(&default, &name(called)).await;
                 same([
                     delete(memory).await.expect("it runs"),
-                    delete(sqlite).await.expect("it runs"),
+                    delete(other).await.expect("it runs"),
                 ]);
             }
             Op::Pause((called, _), paused) => {
                 same([
                     memory.pause(called, *paused).await,
-                    sqlite.pause(called, *paused).await,
+                    other.pause(called, *paused).await,
                 ]);
             }
             Op::Register(has_endpoint) => {
@@ -149,13 +139,13 @@ impl Pair {
                 let put = async |s: &Subject| s.store.put_service(row.clone(), true).await;
                 same([
                     put(memory).await.expect("it runs"),
-                    put(sqlite).await.expect("it runs"),
+                    put(other).await.expect("it runs"),
                 ]);
             }
             Op::Purge(older_than) => {
                 let purge =
                     async |s: &Subject| s.store.purge(*older_than, 1_000).await.expect("it runs");
-                let report = same([purge(memory).await, purge(sqlite).await]);
+                let report = same([purge(memory).await, purge(other).await]);
                 self.seen.extend((report.removed > 0).then_some("purged"));
             }
         }
@@ -176,7 +166,7 @@ impl Pair {
             epoch: self.node,
             admission: Arc::new(Admit(AtomicUsize::new(room))),
         };
-        let [memory, sqlite] = &self.stores;
+        let [memory, other] = &self.stores;
         // One by one here and together there: commands must not notice that they share a batch.
         let (alone, mut results, mut leased) = (grant(), Vec::new(), Vec::new());
         for command in &commands {
@@ -184,10 +174,10 @@ impl Pair {
             results.extend(applied.results);
             leased.extend(applied.leased);
         }
-        let sqlite = sqlite.batch(commands, grant()).await;
-        let results = same([results, sqlite.results]);
+        let other = other.batch(commands, grant()).await;
+        let results = same([results, other.results]);
         self.seen.extend(results.iter().map(kind));
-        let leased = same_work([leased, sqlite.leased]);
+        let leased = same_work([leased, other.leased]);
         self.seen.extend(leased.first().map(|_| "leased at once"));
         self.leased.extend(leased);
     }
@@ -203,15 +193,15 @@ impl Pair {
             per_target: 1_000,
             room,
         };
-        let [memory, sqlite] = &self.stores;
+        let [memory, other] = &self.stores;
         let mut memory = memory.claim_within(request.clone()).await;
-        let mut sqlite = sqlite.claim_within(request).await;
-        same([memory.next_due, sqlite.next_due]);
+        let mut other = other.claim_within(request).await;
+        same([memory.next_due, other.next_due]);
         // Which of two that are due since the same moment comes first is the store's own affair.
-        for work in [&mut memory.work, &mut sqlite.work] {
+        for work in [&mut memory.work, &mut other.work] {
             work.sort_by_cached_key(|work| format!("{work:?}"));
         }
-        let work = same_work([memory.work, sqlite.work]);
+        let work = same_work([memory.work, other.work]);
         for work in &work {
             self.seen.insert(match work {
                 Work::CheckBack(_) => "claimed check-back",
@@ -250,8 +240,8 @@ impl Pair {
 
     /// Reads everything of both.
     pub(crate) async fn compare(&self) {
-        let [memory, sqlite] = &self.stores;
-        same([memory.dump().await, sqlite.dump().await]).check();
+        let [memory, other] = &self.stores;
+        same([memory.dump().await, other.dump().await]).check();
     }
 }
 

@@ -1,0 +1,323 @@
+//! What a batch fetches: a statement per kind of row, each under the lock that its use asks for.
+//!
+//! Each statement has a snapshot of its own (READ COMMITTED), so what comes after a lock sees what its last holder
+//! wrote. Rows are locked in the order of their keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use earnest_protocol::{Name, Timestamp, Topic, TransactionId};
+use sqlx::{PgConnection, Row, postgres::PgRow};
+use uuid::Uuid;
+
+use super::{
+    error::Context,
+    time::{TimeSource, now},
+};
+use crate::{
+    DeliveryKey, DeliveryRow, Message, StoreError, SubscriptionRow, TransactionRow,
+    sql::{
+        column::{limit, read_rows},
+        delivery, message, registry, transaction,
+    },
+    working_set::{Needs, QueueKey, Tables, WorkingSet},
+};
+
+/// An open database transaction, and the time in it.
+pub(super) struct PgTables<'a> {
+    pub(super) db: &'a mut PgConnection,
+    pub(super) time: &'a TimeSource,
+}
+
+#[async_trait]
+impl Tables for PgTables<'_> {
+    async fn fetch(&mut self, needs: &Needs, set: &mut WorkingSet) -> Result<(), StoreError> {
+        if !needs.transactions.is_empty() {
+            let rows = transactions(self.db, &needs.transactions, true).await?;
+            set.put_transactions(needs.transactions.iter().copied(), rows);
+        }
+        if !needs.readings.is_empty() {
+            let rows = transactions(self.db, &needs.readings, false).await?;
+            set.put_transactions(needs.readings.iter().copied(), rows);
+        }
+        if !needs.deliveries.is_empty() {
+            let rows = deliveries(self.db, &needs.deliveries).await?;
+            set.put_deliveries(needs.deliveries.iter().cloned(), rows);
+        }
+        if !needs.deliveries_of.is_empty() {
+            let rows = deliveries_of(self.db, &needs.deliveries_of).await?;
+            set.put_deliveries_of(needs.deliveries_of.iter().copied(), rows);
+        }
+        let undecided = set.undecided(&needs.decisions);
+        let of: BTreeSet<_> = needs.messages.union(&undecided).copied().collect();
+        if !of.is_empty() {
+            let messages = messages(self.db, &of).await?;
+            set.put_messages(of, messages);
+        }
+        let mut topics = needs.topics.clone();
+        topics.extend(set.topics_of(undecided));
+        if !topics.is_empty() {
+            let rows = subscriptions_of(self.db, &topics).await?;
+            set.put_topics(topics, rows);
+        }
+        if !needs.subscriptions.is_empty() {
+            let rows = subscriptions(self.db, &needs.subscriptions).await?;
+            set.put_subscriptions(needs.subscriptions.iter().cloned(), rows);
+        }
+        if !needs.queues.is_empty() {
+            queues(self.db, &needs.queues, set).await?;
+        }
+        Ok(())
+    }
+
+    async fn now(&mut self, set: &mut WorkingSet) -> Result<Timestamp, StoreError> {
+        let sql = concat!(
+            "SELECT ",
+            now!(),
+            ", (SELECT value FROM meta WHERE name = 'purge_horizon')"
+        );
+        let row = sqlx::query(sql)
+            .bind(self.time.bind())
+            .fetch_one(&mut *self.db)
+            .await
+            .context("read the time")?;
+        let horizon: Option<i64> = row.try_get(1).context("read the purge horizon")?;
+        set.put_horizon(horizon.map(Timestamp::from_micros));
+        let now = row.try_get(0).context("read the time")?;
+        Ok(Timestamp::from_micros(now))
+    }
+}
+
+fn uuids<'a>(ids: impl IntoIterator<Item = &'a TransactionId>) -> Vec<Uuid> {
+    ids.into_iter().map(uuid).collect()
+}
+
+pub(super) fn uuid(id: &TransactionId) -> Uuid {
+    Uuid::from_bytes(*id.as_bytes())
+}
+
+pub(super) async fn transactions(
+    db: &mut PgConnection,
+    ids: &BTreeSet<TransactionId>,
+    lock: bool,
+) -> Result<Vec<TransactionRow>, StoreError> {
+    const READ: &str = concat!(
+        "SELECT ",
+        transaction::columns!(),
+        " FROM transactions WHERE id = ANY($1)"
+    );
+    const LOCK: &str = concat!(
+        "SELECT ",
+        transaction::columns!(),
+        " FROM transactions WHERE id = ANY($1) ORDER BY id FOR UPDATE"
+    );
+    let rows = sqlx::query(if lock { LOCK } else { READ })
+        .bind(uuids(ids))
+        .fetch_all(db)
+        .await
+        .context("read transactions")?;
+    read_rows("transactions", &rows, transaction::read)
+}
+
+pub(super) async fn deliveries(
+    db: &mut PgConnection,
+    keys: &BTreeSet<DeliveryKey>,
+) -> Result<Vec<DeliveryRow>, StoreError> {
+    // The order of a table of keys is not the order in which a join finds its rows.
+    const LOCK: &str = concat!(
+        "SELECT ",
+        delivery::columns!(),
+        " FROM deliveries WHERE (transaction_id, ordinal, subscription) IN \
+         (SELECT k.a, k.b, k.c FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS k (a, b, c)) \
+         ORDER BY transaction_id, ordinal, subscription FOR UPDATE"
+    );
+    let ordinals: Vec<i64> = keys.iter().map(|key| key.ordinal.0.into()).collect();
+    let names: Vec<&str> = keys.iter().map(delivery::subscription).collect();
+    let rows = sqlx::query(LOCK)
+        .bind(uuids(keys.iter().map(|key| &key.transaction)))
+        .bind(ordinals)
+        .bind(names)
+        .fetch_all(db)
+        .await
+        .context("read deliveries")?;
+    read_rows("deliveries", &rows, delivery::read)
+}
+
+async fn deliveries_of(
+    db: &mut PgConnection,
+    ids: &BTreeSet<TransactionId>,
+) -> Result<Vec<DeliveryRow>, StoreError> {
+    const LOCK: &str = concat!(
+        "SELECT ",
+        delivery::columns!(),
+        " FROM deliveries WHERE transaction_id = ANY($1) \
+         ORDER BY transaction_id, ordinal, subscription FOR UPDATE"
+    );
+    let rows = sqlx::query(LOCK)
+        .bind(uuids(ids))
+        .fetch_all(db)
+        .await
+        .context("read deliveries")?;
+    read_rows("deliveries", &rows, delivery::read)
+}
+
+pub(super) async fn messages(
+    db: &mut PgConnection,
+    ids: &BTreeSet<TransactionId>,
+) -> Result<Vec<(TransactionId, Message)>, StoreError> {
+    const READ: &str = concat!(
+        "SELECT ",
+        message::columns!(),
+        " FROM messages WHERE transaction_id = ANY($1) ORDER BY transaction_id, ordinal"
+    );
+    let rows = sqlx::query(READ)
+        .bind(uuids(ids))
+        .fetch_all(db)
+        .await
+        .context("read messages")?;
+    read_rows("messages", &rows, message::read)
+}
+
+/// Two columns of texts, as arrays.
+fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> (Vec<&'a str>, Vec<&'a str>) {
+    pairs.into_iter().unzip()
+}
+
+/// Locked against removal (P4): a subscription goes only after all that was decided for it is parked.
+async fn subscriptions_of(
+    db: &mut PgConnection,
+    topics: &BTreeSet<(Name, Topic)>,
+) -> Result<Vec<SubscriptionRow>, StoreError> {
+    const SHARE: &str = concat!(
+        "SELECT ",
+        registry::subscription_columns!(),
+        " FROM subscriptions WHERE (namespace, topic) IN \
+         (SELECT k.a, k.b FROM unnest($1::text[], $2::text[]) AS k (a, b)) \
+         ORDER BY namespace, name FOR KEY SHARE"
+    );
+    let (namespaces, topics) = pairs(topics.iter().map(|(n, t)| (n.as_str(), t.as_str())));
+    let rows = sqlx::query(SHARE)
+        .bind(namespaces)
+        .bind(topics)
+        .fetch_all(db)
+        .await
+        .context("read the subscriptions of topics")?;
+    read_rows("subscriptions", &rows, registry::subscription)
+}
+
+async fn subscriptions(
+    db: &mut PgConnection,
+    names: &BTreeSet<(Name, Name)>,
+) -> Result<Vec<SubscriptionRow>, StoreError> {
+    const SHARE: &str = concat!(
+        "SELECT ",
+        registry::subscription_columns!(),
+        " FROM subscriptions WHERE (namespace, name) IN \
+         (SELECT k.a, k.b FROM unnest($1::text[], $2::text[]) AS k (a, b)) \
+         ORDER BY namespace, name FOR KEY SHARE"
+    );
+    let (namespaces, names) = pairs(names.iter().map(|(n, name)| (n.as_str(), name.as_str())));
+    let rows = sqlx::query(SHARE)
+        .bind(namespaces)
+        .bind(names)
+        .fetch_all(db)
+        .await
+        .context("read subscriptions")?;
+    read_rows("subscriptions", &rows, registry::subscription)
+}
+
+/// Ordered keys: first the lock of each, since positions are given out and followed by one batch at a time (P9); then,
+/// in new snapshots, their ends. The deliveries themselves are not locked: an end that is being written waits for the
+/// key, and must not be waited for. Their writes are conditional.
+async fn queues(
+    db: &mut PgConnection,
+    keys: &BTreeMap<QueueKey, usize>,
+    set: &mut WorkingSet,
+) -> Result<(), StoreError> {
+    const INSERT: &str = "INSERT INTO ordered_keys (namespace, subscription, order_key) \
+         SELECT k.a, k.b, k.c FROM unnest($1::text[], $2::text[], $3::text[]) AS k (a, b, c) \
+         ON CONFLICT (namespace, subscription, order_key) DO NOTHING";
+    const LOCK: &str = "SELECT 1 FROM ordered_keys WHERE (namespace, subscription, order_key) IN \
+         (SELECT k.a, k.b, k.c FROM unnest($1::text[], $2::text[], $3::text[]) AS k (a, b, c)) \
+         ORDER BY namespace, subscription, order_key FOR UPDATE";
+    let context = "lock ordered keys";
+    let namespaces: Vec<&str> = keys.keys().map(|(n, _, _)| n.as_str()).collect();
+    let names: Vec<&str> = keys.keys().map(|(_, s, _)| s.as_str()).collect();
+    let order_keys: Vec<&str> = keys.keys().map(|(_, _, k)| k.as_str()).collect();
+    let mut tries = 0;
+    loop {
+        let locked: Vec<PgRow> = sqlx::query(LOCK)
+            .bind(&namespaces)
+            .bind(&names)
+            .bind(&order_keys)
+            .fetch_all(&mut *db)
+            .await
+            .context(context)?;
+        if locked.len() == keys.len() {
+            break;
+        }
+        if tries == 3 {
+            // A purge takes unused ones away, but not again and again.
+            return Err(super::error::unavailable(format!("{context}: they vanish")));
+        }
+        tries += 1;
+        sqlx::query(INSERT)
+            .bind(&namespaces)
+            .bind(&names)
+            .bind(&order_keys)
+            .execute(&mut *db)
+            .await
+            .context(context)?;
+    }
+    ends(db, keys, set, [namespaces, names, order_keys]).await
+}
+
+async fn ends(
+    db: &mut PgConnection,
+    keys: &BTreeMap<QueueKey, usize>,
+    set: &mut WorkingSet,
+    [namespaces, names, order_keys]: [Vec<&str>; 3],
+) -> Result<(), StoreError> {
+    const LAST: &str = "SELECT (SELECT d.order_position FROM deliveries d WHERE d.order_key IS NOT NULL \
+         AND d.namespace = k.a AND d.subscription = k.b AND d.order_key = k.c ORDER BY d.order_position DESC LIMIT 1) \
+         FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k (a, b, c, n) ORDER BY k.n";
+    const OPEN: &str = concat!(
+        "SELECT ",
+        delivery::columns!(),
+        " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS k (a, b, c, wanted) \
+         CROSS JOIN LATERAL (SELECT * FROM deliveries d WHERE d.order_key IS NOT NULL AND d.done_at IS NULL \
+         AND d.namespace = k.a AND d.subscription = k.b AND d.order_key = k.c \
+         ORDER BY d.order_position LIMIT k.wanted) open"
+    );
+    let context = "read ordered keys";
+    let wanted: Vec<i64> = keys.values().map(|count| limit(*count)).collect();
+    let last: Vec<Option<i64>> = sqlx::query_scalar(LAST)
+        .bind(&namespaces)
+        .bind(&names)
+        .bind(&order_keys)
+        .fetch_all(&mut *db)
+        .await
+        .context(context)?;
+    let rows = sqlx::query(OPEN)
+        .bind(&namespaces)
+        .bind(&names)
+        .bind(&order_keys)
+        .bind(wanted)
+        .fetch_all(&mut *db)
+        .await
+        .context(context)?;
+    let mut open: BTreeMap<QueueKey, Vec<DeliveryRow>> = BTreeMap::new();
+    for row in read_rows("deliveries", &rows, delivery::read)? {
+        let (Some(name), Some((order_key, _))) = (&row.key.subscription, &row.order) else {
+            continue;
+        };
+        let key = (row.namespace.clone(), name.clone(), order_key.clone());
+        open.entry(key).or_default().push(row);
+    }
+    for ((key, wanted), last) in keys.iter().zip(last) {
+        let open = open.remove(key).unwrap_or_default();
+        let complete = open.len() < *wanted;
+        set.put_queue(key.clone(), last, open, complete);
+    }
+    Ok(())
+}

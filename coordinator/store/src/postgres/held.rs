@@ -1,0 +1,169 @@
+//! Targets that have work, who holds it, and letting go of it.
+//!
+//! Every statement here jumps from one entry of an index to the next that differs, or seeks in it: what is found costs
+//! as much as there are targets and holders, however much work there is.
+
+use earnest_protocol::{Name, Timestamp};
+use sqlx::PgConnection;
+
+use super::error::Context;
+use crate::{StoreError, Target, sql::transaction};
+
+/// The statements of one kind of work.
+pub(super) struct Queue {
+    pub(super) target: fn(Name, Name) -> Target,
+    /// Each (namespace, name, holder) that has work, due or not.
+    held: &'static str,
+    /// Frees what (namespace $1, name $2, holder $3) hold; rows that somebody else is writing are left for later.
+    free: &'static str,
+    /// The first time after $3 at which something free of targets ($1, $2) is due.
+    later: &'static str,
+    /// Leases to epoch $1 what is free of targets ($3, $4) and due at $2, the longest due first, at most $5 of each.
+    pub(super) take: &'static str,
+}
+
+pub(super) static QUEUES: [Queue; 2] = [CHECK_BACKS, DELIVERIES];
+
+/// Jumps through an index by its first three columns. A list of its own for each jump, so that the planner seeks.
+macro_rules! held {
+    ($table:literal, $name:literal, $owed:literal) => {
+        concat!(
+            "WITH RECURSIVE held (namespace, name, holder) AS ((SELECT namespace, ",
+            $name,
+            ", holder FROM ",
+            $table,
+            " WHERE ",
+            $owed,
+            " ORDER BY namespace, ",
+            $name,
+            ", holder LIMIT 1) UNION ALL SELECT next.* FROM held h CROSS JOIN LATERAL (SELECT namespace, ",
+            $name,
+            ", holder FROM ",
+            $table,
+            " WHERE ",
+            $owed,
+            " AND (namespace, ",
+            $name,
+            ", holder) > (h.namespace, h.name, h.holder) ORDER BY namespace, ",
+            $name,
+            ", holder LIMIT 1) next) SELECT namespace, name, holder FROM held"
+        )
+    };
+}
+
+const CHECK_BACKS: Queue = Queue {
+    target: Target::Initiator,
+    held: held!("transactions", "initiator", "check_due IS NOT NULL"),
+    free: "UPDATE transactions SET holder = -1, revision = revision + 1 WHERE id IN (SELECT w.id \
+         FROM unnest($1::text[], $2::text[], $3::bigint[]) AS k (a, b, c) CROSS JOIN LATERAL \
+         (SELECT id FROM transactions WHERE check_due IS NOT NULL AND namespace = k.a AND initiator = k.b \
+         AND holder = k.c FOR UPDATE SKIP LOCKED) w)",
+    later: "SELECT min(w.due) FROM unnest($1::text[], $2::text[]) AS k (a, b) CROSS JOIN LATERAL \
+         (SELECT check_due AS due FROM transactions WHERE check_due IS NOT NULL AND namespace = k.a \
+         AND initiator = k.b AND holder = -1 AND check_due > $3 ORDER BY check_due LIMIT 1) w",
+    take: concat!(
+        "UPDATE transactions SET holder = $1, token = token + 1, revision = revision + 1 WHERE id IN (SELECT w.id \
+         FROM unnest($3::text[], $4::text[], $5::bigint[]) AS k (a, b, wanted) CROSS JOIN LATERAL \
+         (SELECT id FROM transactions WHERE check_due IS NOT NULL AND namespace = k.a AND initiator = k.b \
+         AND holder = -1 AND check_due <= $2 ORDER BY check_due LIMIT k.wanted FOR UPDATE SKIP LOCKED) w) RETURNING ",
+        transaction::columns!()
+    ),
+};
+
+const DELIVERIES: Queue = Queue {
+    target: Target::Subscription,
+    held: held!("deliveries", "subscription", "done_at IS NULL"),
+    free: "UPDATE deliveries SET holder = -1 WHERE (transaction_id, ordinal, subscription) IN \
+         (SELECT w.transaction_id, w.ordinal, w.subscription \
+         FROM unnest($1::text[], $2::text[], $3::bigint[]) AS k (a, b, c) CROSS JOIN LATERAL \
+         (SELECT transaction_id, ordinal, subscription FROM deliveries WHERE done_at IS NULL AND namespace = k.a \
+         AND subscription = k.b AND holder = k.c FOR UPDATE SKIP LOCKED) w)",
+    later: "SELECT min(w.due) FROM unnest($1::text[], $2::text[]) AS k (a, b) CROSS JOIN LATERAL \
+         (SELECT due FROM deliveries WHERE done_at IS NULL AND namespace = k.a AND subscription = k.b \
+         AND holder = -1 AND due > $3 ORDER BY due LIMIT 1) w",
+    take: concat!(
+        "UPDATE deliveries SET holder = $1, token = token + 1 WHERE (transaction_id, ordinal, subscription) IN \
+         (SELECT w.transaction_id, w.ordinal, w.subscription \
+         FROM unnest($3::text[], $4::text[], $5::bigint[]) AS k (a, b, wanted) CROSS JOIN LATERAL \
+         (SELECT transaction_id, ordinal, subscription FROM deliveries WHERE done_at IS NULL AND namespace = k.a \
+         AND subscription = k.b AND holder = -1 AND due <= $2 ORDER BY due LIMIT k.wanted FOR UPDATE SKIP LOCKED) w) \
+         RETURNING ",
+        crate::sql::delivery::columns!()
+    ),
+};
+
+/// Somebody's work of one target; holder -1: nobody's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) holder: i64,
+}
+
+pub(super) async fn held(db: &mut PgConnection, queue: &Queue) -> Result<Vec<Held>, StoreError> {
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(queue.held)
+        .fetch_all(db)
+        .await
+        .context("find targets with work")?;
+    let held = |(namespace, name, holder)| Held {
+        namespace,
+        name,
+        holder,
+    };
+    Ok(rows.into_iter().map(held).collect())
+}
+
+/// Lets go of what these hold. The tokens stay: only another claim makes them stale.
+pub(super) async fn free(
+    db: &mut PgConnection,
+    queue: &Queue,
+    held: Vec<Held>,
+) -> Result<(), StoreError> {
+    if held.is_empty() {
+        return Ok(());
+    }
+    let namespaces: Vec<&str> = held.iter().map(|held| held.namespace.as_str()).collect();
+    let names: Vec<&str> = held.iter().map(|held| held.name.as_str()).collect();
+    let holders: Vec<i64> = held.iter().map(|held| held.holder).collect();
+    let freed = sqlx::query(queue.free)
+        .bind(namespaces)
+        .bind(names)
+        .bind(holders)
+        .execute(db)
+        .await
+        .context("free leases")?
+        .rows_affected();
+    tracing::debug!(freed, "leases were freed");
+    Ok(())
+}
+
+/// When the next thing that is free and not yet due will be.
+pub(super) async fn later(
+    db: &mut PgConnection,
+    queue: &Queue,
+    targets: &[&Target],
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    if targets.is_empty() {
+        return Ok(None);
+    }
+    let (namespaces, names): (Vec<&str>, Vec<&str>) =
+        targets.iter().map(|target| names(target)).unzip();
+    let due: Option<i64> = sqlx::query_scalar(queue.later)
+        .bind(namespaces)
+        .bind(names)
+        .bind(now.as_micros())
+        .fetch_one(db)
+        .await
+        .context("find what is due next")?;
+    Ok(due.map(Timestamp::from_micros))
+}
+
+/// Namespace and name.
+pub(super) fn names(target: &Target) -> (&str, &str) {
+    match target {
+        Target::Initiator(namespace, name) | Target::Subscription(namespace, name) => {
+            (namespace.as_str(), name.as_str())
+        }
+    }
+}

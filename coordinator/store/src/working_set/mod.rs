@@ -1,0 +1,251 @@
+//! A batch over a network: rows are fetched together, worked on in memory, and written together.
+//!
+//! A statement per row would cost a round trip each (7 k rows/s). So a batch (1) fetches, in a few statements and
+//! under row locks, what its commands will surely read; (2) runs the engine over those rows in memory, where a
+//! read of anything else is noted as *missing*, fetched, and the batch run again from its start; (3) writes what
+//! changed. The engine is pure over its rows, so running it again is safe. This module must never know SQL, and
+//! never keep a row from one batch to the next.
+
+mod needs;
+mod queue;
+mod rows;
+mod run;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use earnest_protocol::{Name, Ordinal, Timestamp, Topic, TransactionId};
+
+pub(crate) use needs::{Needs, QueueKey};
+pub(crate) use queue::Queue;
+pub(crate) use run::{Tables, run};
+
+use crate::{
+    AttemptKind, AttemptRow, AuditRow, DeliveryKey, DeliveryRow, Message, SubscriptionRow,
+    TransactionRow,
+};
+
+/// What a batch has fetched, and what it will write.
+#[derive(Default)]
+pub(crate) struct WorkingSet {
+    /// As fetched. `None`: there is none.
+    transactions: HashMap<TransactionId, Option<TransactionRow>>,
+    deliveries: HashMap<DeliveryKey, Option<DeliveryRow>>,
+    /// Transactions all of whose deliveries were fetched.
+    deliveries_of: HashSet<TransactionId>,
+    messages: HashMap<TransactionId, Vec<Message>>,
+    topics: HashMap<(Name, Topic), Vec<Arc<SubscriptionRow>>>,
+    subscriptions: HashMap<(Name, Name), Option<Arc<SubscriptionRow>>>,
+    queues: HashMap<QueueKey, Queue>,
+    horizon: Option<Timestamp>,
+
+    /// To be written.
+    written: Written,
+    /// Where the deliveries of `written` stand in their queues.
+    queued: HashMap<QueueKey, BTreeMap<i64, (DeliveryKey, bool)>>,
+    /// What was read and had not been fetched.
+    missing: Needs,
+}
+
+/// What the engine wrote, in the order of the keys: batches that write the same rows must do it in the same order.
+#[derive(Default)]
+struct Written {
+    transactions: BTreeMap<TransactionId, TransactionRow>,
+    messages: BTreeMap<(TransactionId, Ordinal), Message>,
+    /// `None`: removed.
+    deliveries: BTreeMap<DeliveryKey, Option<DeliveryRow>>,
+    attempts: Vec<AttemptRow>,
+    removed_attempts: Vec<(TransactionId, AttemptKind, u32)>,
+    audit: Vec<AuditRow>,
+}
+
+/// The rows that differ from what is stored.
+#[derive(Default)]
+pub(crate) struct Writes<'a> {
+    pub(crate) new_transactions: Vec<&'a TransactionRow>,
+    /// With the revision that was read.
+    pub(crate) transactions: Vec<(i64, &'a TransactionRow)>,
+    pub(crate) messages: Vec<(TransactionId, Ordinal, &'a Message)>,
+    pub(crate) new_deliveries: Vec<&'a DeliveryRow>,
+    /// With what was read.
+    pub(crate) deliveries: Vec<(&'a DeliveryRow, &'a DeliveryRow)>,
+    pub(crate) removed_deliveries: Vec<&'a DeliveryKey>,
+    pub(crate) attempts: &'a [AttemptRow],
+    /// Where there are any.
+    pub(crate) removed_attempts: &'a [(TransactionId, AttemptKind, u32)],
+    pub(crate) audit: &'a [AuditRow],
+}
+
+impl WorkingSet {
+    /// What is to be written.
+    pub(crate) fn writes(&self) -> Writes<'_> {
+        let mut writes = Writes {
+            attempts: &self.written.attempts,
+            removed_attempts: &self.written.removed_attempts,
+            audit: &self.written.audit,
+            ..Writes::default()
+        };
+        for (id, row) in &self.written.transactions {
+            match self.transactions.get(id) {
+                Some(Some(stored)) => writes.transactions.push((stored.revision, row)),
+                _ => writes.new_transactions.push(row),
+            }
+        }
+        for ((id, ordinal), message) in &self.written.messages {
+            writes.messages.push((*id, *ordinal, message));
+        }
+        for (key, row) in &self.written.deliveries {
+            let stored = self.deliveries.get(key).and_then(Option::as_ref);
+            match (stored, row) {
+                (Some(stored), Some(row)) => writes.deliveries.push((stored, row)),
+                (None, Some(row)) => writes.new_deliveries.push(row),
+                (Some(_), None) => writes.removed_deliveries.push(key),
+                (None, None) => {}
+            }
+        }
+        writes
+    }
+
+    /// Takes back what the engine wrote.
+    fn begin_again(&mut self) {
+        self.written = Written::default();
+        self.queued.clear();
+    }
+
+    /// What the engine read and had not been fetched.
+    fn take_missing(&mut self) -> Needs {
+        std::mem::take(&mut self.missing)
+    }
+
+    /// The purge horizon, as it is stored.
+    pub(crate) fn put_horizon(&mut self, horizon: Option<Timestamp>) {
+        self.horizon = horizon;
+    }
+
+    /// The transactions among `ids` that there are; the others there are not.
+    pub(crate) fn put_transactions(
+        &mut self,
+        ids: impl IntoIterator<Item = TransactionId>,
+        rows: Vec<TransactionRow>,
+    ) {
+        let absent = ids.into_iter().map(|id| (id, None));
+        self.transactions.extend(absent);
+        let present = rows.into_iter().map(|row| (row.id, Some(row)));
+        self.transactions.extend(present);
+    }
+
+    /// All messages of `ids`, in order.
+    pub(crate) fn put_messages(
+        &mut self,
+        ids: impl IntoIterator<Item = TransactionId>,
+        messages: Vec<(TransactionId, Message)>,
+    ) {
+        self.messages
+            .extend(ids.into_iter().map(|id| (id, Vec::new())));
+        for (id, message) in messages {
+            self.messages.entry(id).or_default().push(message);
+        }
+    }
+
+    /// The deliveries among `keys` that there are; the others there are not.
+    pub(crate) fn put_deliveries(
+        &mut self,
+        keys: impl IntoIterator<Item = DeliveryKey>,
+        rows: Vec<DeliveryRow>,
+    ) {
+        let absent = keys.into_iter().map(|key| (key, None));
+        self.deliveries.extend(absent);
+        let present = rows.into_iter().map(|row| (row.key.clone(), Some(row)));
+        self.deliveries.extend(present);
+    }
+
+    /// All deliveries of `ids`.
+    pub(crate) fn put_deliveries_of(
+        &mut self,
+        ids: impl IntoIterator<Item = TransactionId>,
+        rows: Vec<DeliveryRow>,
+    ) {
+        self.deliveries_of.extend(ids);
+        self.put_deliveries([], rows);
+    }
+
+    /// All subscriptions of `topics`, by name.
+    pub(crate) fn put_topics(
+        &mut self,
+        topics: impl IntoIterator<Item = (Name, Topic)>,
+        rows: Vec<SubscriptionRow>,
+    ) {
+        self.topics
+            .extend(topics.into_iter().map(|topic| (topic, Vec::new())));
+        for row in rows.into_iter().map(Arc::new) {
+            let name = (row.namespace.clone(), row.name.clone());
+            self.subscriptions.insert(name, Some(Arc::clone(&row)));
+            let topic = (row.namespace.clone(), row.topic.clone());
+            self.topics.entry(topic).or_default().push(row);
+        }
+    }
+
+    /// The subscriptions among `names` that there are; the others there are not.
+    pub(crate) fn put_subscriptions(
+        &mut self,
+        names: impl IntoIterator<Item = (Name, Name)>,
+        rows: Vec<SubscriptionRow>,
+    ) {
+        let absent = names.into_iter().map(|name| (name, None));
+        self.subscriptions.extend(absent);
+        let present = rows.into_iter().map(|row| {
+            let name = (row.namespace.clone(), row.name.clone());
+            (name, Some(Arc::new(row)))
+        });
+        self.subscriptions.extend(present);
+    }
+
+    /// What of an ordered key was fetched: its last position, and the first of its deliveries that are not done.
+    /// `complete`: those are all.
+    pub(crate) fn put_queue(
+        &mut self,
+        key: QueueKey,
+        last: Option<i64>,
+        open: Vec<DeliveryRow>,
+        complete: bool,
+    ) {
+        let places = open
+            .iter()
+            .filter_map(|row| Some((row.order.as_ref()?.1, row.key.clone())))
+            .collect();
+        self.put_deliveries([], open);
+        let queue = Queue {
+            last,
+            open: places,
+            complete,
+        };
+        self.queues.insert(key, queue);
+    }
+
+    /// Those of `ids` that are undecided and have messages: their decision reads these.
+    pub(crate) fn undecided(&self, ids: &BTreeSet<TransactionId>) -> BTreeSet<TransactionId> {
+        let is_undecided = |id: &&TransactionId| {
+            let row = self.transactions.get(*id).and_then(Option::as_ref);
+            row.is_some_and(|row| row.message_count > 0 && row.state.phase.decision().is_none())
+        };
+        ids.iter().filter(is_undecided).copied().collect()
+    }
+
+    /// The topics of the messages that `ids` carry, as far as both are known: what a decision of them reads.
+    pub(crate) fn topics_of(
+        &self,
+        ids: impl IntoIterator<Item = TransactionId>,
+    ) -> Vec<(Name, Topic)> {
+        let mut topics = Vec::new();
+        for id in ids {
+            let row = self.transactions.get(&id).and_then(Option::as_ref);
+            if let (Some(row), Some(messages)) = (row, self.messages.get(&id)) {
+                let own = messages.iter().map(|message| message.topic.clone());
+                topics.extend(own.map(|topic| (row.namespace.clone(), topic)));
+            }
+        }
+        topics
+    }
+}
