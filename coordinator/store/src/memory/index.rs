@@ -22,7 +22,7 @@ impl WorkKey {
 }
 
 /// The deliveries of one key of one subscription that asks for order, by position.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Queue {
     pub(super) all: BTreeMap<i64, DeliveryKey>,
     /// Those not done.
@@ -32,7 +32,7 @@ pub(super) struct Queue {
 /// Namespace, subscription, key.
 type QueueKey = (Name, Name, String);
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Index {
     /// Work that is free and will be or is due, the longest due first.
     pub(super) free: BTreeMap<Target, BTreeSet<(Timestamp, WorkKey)>>,

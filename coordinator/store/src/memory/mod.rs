@@ -5,6 +5,7 @@
 //! transactions over it. It must never be offered as a place to keep anything: it is gone with the process.
 
 mod batch;
+mod fork;
 mod index;
 mod journal;
 mod lease;

@@ -10,7 +10,7 @@ use crate::{
     TransactionRow,
 };
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Tables {
     transactions: BTreeMap<TransactionId, TransactionRow>,
     deliveries: BTreeMap<DeliveryKey, DeliveryRow>,

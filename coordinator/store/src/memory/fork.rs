@@ -1,0 +1,18 @@
+//! A state of the store that can be gone on from more than once.
+
+use std::sync::{Arc, Mutex};
+
+use super::MemoryStore;
+use crate::Clock;
+
+impl MemoryStore {
+    /// A copy that goes its own way from here, under a clock of its own: for a model checker, which tries every
+    /// next step of one and the same state.
+    #[must_use]
+    pub fn fork(&self, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            tables: Mutex::new(self.tables().clone()),
+            clock,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! An initiator's local transaction: its code's steps, its database's, and the fence row between them.
+//!
+//! The steps are the SDK's, in the SDK's order: begin with the fence row, prepare, look at the row once more,
+//! COMMIT, tell. What the process believes and what its database holds are kept apart, since everything
+//! that goes wrong goes wrong between the two.
+
+/// How far the code is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Step {
+    /// Not begun.
+    Idle,
+    /// BEGIN, fence row inserted, business done.
+    Open,
+    /// Prepare was sent.
+    Preparing,
+    /// Prepare was answered: recorded, undecided.
+    Prepared,
+    /// COMMIT was sent.
+    Committing,
+    /// COMMIT was not answered.
+    Unknown,
+    /// Proven committed; confirm is next.
+    Committed,
+    /// Proven rolled back; cancel is next.
+    RolledBack,
+    /// Nothing more will be done.
+    Over,
+}
+
+/// What the database makes of the local transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Local {
+    /// None is open.
+    None,
+    /// Open, with the fence row in it, which keeps others from inserting theirs.
+    Open,
+    /// Gone without the code having noticed: lost to a deadlock, or aborted. Its row is gone with it.
+    Lost,
+    /// COMMIT arrived and is not carried out yet; the row is still locked.
+    InFlight,
+}
+
+/// The fence row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Outcome {
+    /// Written by the local transaction; L(x) = committed.
+    Committed,
+    /// Written from outside: the local transaction can't commit any more.
+    RolledBack,
+}
+
+/// One initiator's one transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Initiator {
+    /// The code.
+    pub(crate) step: Step,
+    /// The coordinator may know of it.
+    pub(crate) told: bool,
+    /// The database's open transaction.
+    pub(crate) local: Local,
+    /// The database's committed fence row.
+    pub(crate) row: Option<Outcome>,
+}
+
+impl Initiator {
+    /// Before anything.
+    pub(crate) const IDLE: Self = Self {
+        step: Step::Idle,
+        told: false,
+        local: Local::None,
+        row: None,
+    };
+
+    /// The last look before COMMIT: exactly its own row is there.
+    pub(crate) fn may_commit(self) -> bool {
+        self.local == Local::Open
+    }
+
+    /// The fencing read; `None`: its insert would wait for an open local transaction.
+    pub(crate) fn fencing_read(&mut self) -> Option<Outcome> {
+        match self.local {
+            Local::Open | Local::InFlight => None,
+            Local::None | Local::Lost => Some(*self.row.get_or_insert(Outcome::RolledBack)),
+        }
+    }
+
+    /// COMMIT is carried out.
+    pub(crate) fn land(&mut self) {
+        self.local = Local::None;
+        self.row = Some(Outcome::Committed);
+    }
+
+    /// The transaction is rolled back.
+    pub(crate) fn roll_back(&mut self) {
+        self.local = Local::None;
+    }
+}
