@@ -1,0 +1,188 @@
+//! Breaking things and mending them, as the plan says, and writing both down.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Result;
+use earnest_history::{Act, Event};
+use rustix::process::Signal;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    clients::Clients,
+    member::Member,
+    plan::{Hand, Kind, Step, When},
+    proxy::{Direction, Trouble},
+    record::Recorder,
+    stage::Stage,
+};
+
+/// What is waited for may never come: something else is broken.
+const PATIENCE: Duration = Duration::from_secs(6);
+/// Orders that are placed between two faults at least.
+const BREATH: u64 = 5;
+/// How often somebody looks whether a process has died.
+const LOOK: Duration = Duration::from_millis(25);
+
+/// Who breaks things.
+#[derive(Clone)]
+pub(crate) struct Faults {
+    pub(crate) stage: Arc<Stage>,
+    pub(crate) clients: Arc<Clients>,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) until: Instant,
+    pub(crate) narrate: bool,
+}
+
+impl Faults {
+    /// Breaks one thing after the other.
+    pub(crate) async fn work(self, mut hand: Hand) -> Result<()> {
+        while let Some(step) = hand.next(Instant::now() >= self.until) {
+            self.wait(step.when).await;
+            let member = Arc::clone(self.stage.member(step.target)?);
+            if step.kind == Kind::DiskFull && !member.disk.is_small() {
+                continue; // what this leaves out is noticed when the run is judged
+            }
+            self.say(&format!(
+                "{:<12} {:<12} {:>5} ms, after {:?}",
+                step.kind.name(),
+                step.target,
+                step.lasts.as_millis(),
+                step.when
+            ));
+            self.note(step.kind, &member, Act::Begin)?;
+            self.break_and_mend(&step, &member).await?;
+            self.note(step.kind, &member, Act::End)?;
+        }
+        Ok(())
+    }
+
+    async fn break_and_mend(&self, step: &Step, member: &Member) -> Result<()> {
+        match step.kind {
+            Kind::Kill | Kind::KillLoop | Kind::Stop => {
+                let mut life = member.life().await;
+                let times = match step.kind {
+                    Kind::KillLoop => step.times,
+                    _ => 1,
+                };
+                for again in 0..times {
+                    if again > 0 {
+                        member.start(&mut life).await?;
+                    }
+                    match step.kind {
+                        Kind::Stop => life.stop().await?,
+                        _ => life.kill().await?,
+                    }
+                    sleep(step.lasts / times).await;
+                }
+                member.start(&mut life).await?;
+            }
+            Kind::Pause => {
+                let mut life = member.life().await;
+                life.signal(Signal::STOP)?;
+                sleep(step.lasts).await;
+                life.signal(Signal::CONT)?;
+            }
+            Kind::Refuse
+            | Kind::Reset
+            | Kind::Delay
+            | Kind::SilenceIn
+            | Kind::SilenceOut
+            | Kind::Cut => {
+                member.proxy.set(step.trouble);
+                sleep(step.lasts).await;
+                member.proxy.set(Trouble::None);
+            }
+            Kind::DiskFull => {
+                member.disk.fill()?;
+                sleep(step.lasts).await;
+                member.disk.free()?;
+            }
+            Kind::Orphan => self.orphan(step, member).await?,
+            Kind::Die => {}
+        }
+        Ok(())
+    }
+
+    /// What the coordinator says is kept back until a transaction of the shop is seen to wait for it; then the shop dies.
+    async fn orphan(&self, step: &Step, shop: &Member) -> Result<()> {
+        let silenced = &self.stage.coordinator().proxy;
+        silenced.set(Trouble::Silence(Direction::Out));
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE && !self.shows("PREPARED&initiator=shop").await {
+            sleep(Duration::from_millis(5)).await;
+        }
+        let mut life = shop.life().await;
+        life.kill().await?;
+        silenced.set(Trouble::None);
+        sleep(step.lasts).await;
+        shop.start(&mut life).await
+    }
+
+    /// Brings back whoever dies by itself, which only the shop may, and only when it was ordered to.
+    pub(crate) async fn watch(self, member: Arc<Member>) -> Result<()> {
+        loop {
+            {
+                let mut life = member.life().await;
+                if life.died()? {
+                    self.say(&format!("{:<12} {}", Kind::Die.name(), member.name));
+                    self.note(Kind::Die, &member, Act::Begin)?;
+                    member.start(&mut life).await?;
+                    self.note(Kind::Die, &member, Act::End)?;
+                }
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    async fn wait(&self, when: When) {
+        let began = Instant::now();
+        let more = match when {
+            When::Placed(more) => more,
+            When::Undecided | When::Owed => BREATH,
+        };
+        let enough = self.clients.placed() + more;
+        while began.elapsed() < PATIENCE {
+            let come = self.clients.placed() >= enough
+                && match when {
+                    When::Placed(_) => true,
+                    When::Undecided => self.shows("PREPARED").await,
+                    When::Owed => self.shows("CONFIRMING").await,
+                };
+            if come {
+                return;
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Whether the coordinator shows a transaction of that phase; one that does not answer shows nothing.
+    async fn shows(&self, phase: &str) -> bool {
+        let path = format!("/v1/transactions?phase={phase}&page_size=1");
+        let asked = self.stage.ask(self.stage.coordinator(), &path);
+        let Ok(Ok(page)) = tokio::time::timeout(Duration::from_millis(500), asked).await else {
+            return false;
+        };
+        page["transactions"]
+            .as_array()
+            .is_some_and(|list| !list.is_empty())
+    }
+
+    fn note(&self, kind: Kind, member: &Member, act: Act) -> Result<()> {
+        self.recorder.write(
+            "runner",
+            Event::Fault {
+                fault: kind.name().to_owned(),
+                target: member.name.clone(),
+                act,
+            },
+        )?;
+        Ok(())
+    }
+
+    #[expect(clippy::print_stderr, reason = "the run tells people what it does")]
+    fn say(&self, what: &str) {
+        if self.narrate {
+            eprintln!("  {what}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What a run is told.
+
+use std::{path::PathBuf, time::Duration};
+
+/// Which programs run.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// The coordinator.
+    pub coordinator: PathBuf,
+    /// The services.
+    pub service: PathBuf,
+    /// Environment variables of the coordinator beside those that every run sets.
+    pub coordinator_environment: Vec<(String, String)>,
+    /// Environment variables of the services.
+    pub service_environment: Vec<(String, String)>,
+}
+
+impl Programs {
+    /// Programs without an environment of their own.
+    pub fn new(coordinator: impl Into<PathBuf>, service: impl Into<PathBuf>) -> Self {
+        Self {
+            coordinator: coordinator.into(),
+            service: service.into(),
+            coordinator_environment: Vec::new(),
+            service_environment: Vec::new(),
+        }
+    }
+}
+
+/// One run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Fixes what is broken, for whom, after what, and what clients ask for.
+    pub seed: u64,
+    /// How long things are broken at least. Every kind of fault happens once, however short this is.
+    pub faults_for: Duration,
+    /// Which programs run.
+    pub programs: Programs,
+    /// An empty or missing directory for histories, logs and databases. It is left as it is.
+    pub directory: PathBuf,
+    /// Whether a fault that this machine does not allow (a full disk takes root) makes the run worthless. Otherwise it is
+    /// only said.
+    pub strict: bool,
+    /// Whether every fault is printed when it happens.
+    pub narrate: bool,
+}
