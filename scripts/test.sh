@@ -48,6 +48,23 @@ not_run() {
   names+=("$1") results+=("NOT RUN ($2)") seconds+=(0)
 }
 
+# How long each crate's tests took, out of what cargo printed: its names of test binaries begin with the crate's or the test's.
+time_tests() {
+  local log=$LOGS/test.log
+  [ -f "$log" ] || return 0
+  printf '\n%-34s %7s %7s\n' 'test binary' tests seconds
+  awk '
+    /^ *Running / { name = $2 == "unittests" ? $NF : $2 " " $NF; sub(/.*deps\//, "", name); sub(/-[0-9a-f]+\)$/, "", name) }
+    /^ *Doc-tests / { name = "doc-tests " $2 }
+    /^test result:/ && name != "" {
+      for (i = 1; i < NF; i++) { if ($(i + 1) ~ /^passed/) tests = $i; if ($i == "in") took = $(i + 1) }
+      sub(/s$/, "", took)
+      if (tests > 0) printf "%-34s %7d %7.1f\n", name, tests, took
+      name = ""
+    }
+  ' "$log" | sort -k3,3nr -k1,1 | head -n 25
+}
+
 # Adds up cargo's result lines. Sets passed, failed, ignored and binaries.
 count_tests() {
   passed=0 failed=0 ignored=0 binaries=0
@@ -78,7 +95,9 @@ stage fmt 120 cargo fmt --all --check || true
 stage deny 600 scripts/deny.sh || true
 stage clippy 1800 cargo clippy ${LOCKED[@]+"${LOCKED[@]}"} --workspace --all-targets -- -D warnings || true
 if stage build 2400 cargo build ${LOCKED[@]+"${LOCKED[@]}"} --workspace --all-targets; then
-  stage test 1500 cargo test ${LOCKED[@]+"${LOCKED[@]}"} --workspace --no-fail-fast || tests_rc=$?
+  # The servers are started once, and every test makes a database of its own there.
+  stage test 2400 "$TARGET/debug/earnest-harness" postgres mariadb -- \
+    cargo test ${LOCKED[@]+"${LOCKED[@]}"} --workspace --no-fail-fast || tests_rc=$?
   if [ -f examples/payments/Cargo.toml ]; then
     stage demo 300 "$TARGET/debug/payments-demo" --seed "$DEMO_SEED" || true
   fi
@@ -94,6 +113,7 @@ for n in "${!names[@]}"; do
 done
 printf '%-8s %7s\n\n' total "$((SECONDS - began_all))"
 
+time_tests
 count_tests
 echo "$binaries test binaries and doc-test runs, $ignored tests ignored; logs in $LOGS"
 if [ "$((passed + failed))" -eq 0 ]; then
