@@ -7,9 +7,12 @@ MAKEFLAGS += --no-builtin-rules
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SEED ?=
 ARGS ?=
-MINUTES ?= 10
+MINUTES ?=
+SEEDS ?= 10000
+HOURS ?=
+STORE ?=
 
-.PHONY: help deps build fmt clippy deny test demo bench soak doc clean
+.PHONY: help deps build fmt clippy deny test demo bench soak sim chaos model doc clean
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,10 +46,25 @@ bench: ## measure the speed on this machine (about 6 min.); ARGS="…" is passed
 	cargo build --release -p earnest-coordinator -p earnest-bench --bins
 	$(TARGET)/release/earnest-bench $(ARGS)
 
-soak: ## load the coordinator for MINUTES=10 and watch its memory
+soak: ## load the coordinator for MINUTES=… (10 unless said) and watch its memory
 	@scripts/deps.sh toolchain
 	cargo build --release -p earnest-coordinator -p earnest-bench --bins
-	$(TARGET)/release/earnest-bench --soak $(MINUTES) $(ARGS)
+	$(TARGET)/release/earnest-bench --soak $(or $(MINUTES),10) $(ARGS)
+
+sim: ## simulate nodes, services, network and faults; SEEDS=10000 or SEEDS=a..b, HOURS=… is a limit
+	@scripts/deps.sh toolchain
+	cargo build --release -p earnest-simulation --bins
+	$(TARGET)/release/earnest-simulation --jobs 2 --seeds $(SEEDS) $(if $(HOURS),--hours $(HOURS)) $(ARGS)
+
+chaos: ## break real processes, connections and disks for MINUTES=… (5 unless said); SEED=n repeats the choices
+	@scripts/deps.sh toolchain
+	cargo build -p earnest-coordinator -p earnest-chaos --bins
+	$(TARGET)/debug/earnest-chaos run --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+model: ## check the protocol's model exhaustively, within larger bounds than the tests do
+	@scripts/deps.sh toolchain
+	cargo build --release -p earnest-model --bins
+	$(TARGET)/release/earnest-model --large --threads 2 $(ARGS)
 
 doc: ## build the API documentation into target/doc
 	cargo doc --workspace --no-deps
