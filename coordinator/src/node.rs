@@ -6,7 +6,10 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use earnest_store::{Durability, MemoryStore, SqliteOptions, SqliteStore, Store, StoreError};
+use earnest_store::{
+    Durability, MemoryStore, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, Store,
+    StoreError,
+};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -93,7 +96,7 @@ impl Node {
         let server = Server::bind(config.listen).await?;
         let ground = Ground {
             server,
-            store: open(&config.database, &environment).await?,
+            store: open(&config, &environment).await?,
             clients: Clients::new()?,
             threads: InnerThreads::start().map_err(NodeError::Threads)?,
         };
@@ -253,14 +256,22 @@ impl Node {
     }
 }
 
-async fn open(database: &Database, environment: &Environment) -> Result<Arc<dyn Store>, NodeError> {
+async fn open(config: &NodeConfig, environment: &Environment) -> Result<Arc<dyn Store>, NodeError> {
     let clock = environment.clock();
-    match database {
+    match &config.database {
         Database::Memory => Ok(Arc::new(MemoryStore::new(clock))),
         Database::Sqlite(path) => {
             let options = SqliteOptions::new(path);
             let opened = spawn_blocking(move || SqliteStore::open(options, clock)).await?;
             Ok(Arc::new(opened?))
+        }
+        Database::Postgres(url) => {
+            let options = PostgresOptions {
+                writers: config.pool.writers,
+                readers: config.pool.readers,
+                ..PostgresOptions::new(url.expose())
+            };
+            Ok(Arc::new(PostgresStore::open(options).await?))
         }
     }
 }

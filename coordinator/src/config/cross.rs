@@ -28,6 +28,11 @@ pub(super) fn check(reading: &mut Reading) {
             config.node.driver.poll <= config.node.driver.lease,
         ),
         (
+            "journal.lanes",
+            "database_writers",
+            config.node.journal.lanes <= config.node.pool.writers,
+        ),
+        (
             "board.per_target",
             "board.total",
             config.node.board.per_target <= config.node.board.total,

@@ -1,12 +1,46 @@
-//! Which database, in one line of text.
+//! Which database, in one line of text. A password in it is never shown.
 
 use std::{fmt, path::PathBuf, str::FromStr};
+
+/// Where a server is, with whatever it takes to get in.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ServerUrl(String);
+
+impl ServerUrl {
+    /// The whole of it, for the database's driver and nobody else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ServerUrl {
+    /// Without the password, and without parameters, which may hold one, too.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, rest) = self.0.split_once("://").unwrap_or(("", &self.0));
+        let rest = rest.split(['?', '#']).next().unwrap_or_default();
+        let Some((user, place)) = rest.rsplit_once('@') else {
+            return write!(f, "{scheme}://{rest}");
+        };
+        match user.split_once(':') {
+            Some((user, _)) => write!(f, "{scheme}://{user}:***@{place}"),
+            None => write!(f, "{scheme}://{user}@{place}"),
+        }
+    }
+}
+
+impl fmt::Debug for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 /// Where everything is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Database {
     /// One SQLite file; created when it is not there.
     Sqlite(PathBuf),
+    /// A PostgreSQL database, shared with other nodes.
+    Postgres(ServerUrl),
     /// In memory: gone with the process. For trying things out.
     Memory,
 }
@@ -20,7 +54,8 @@ impl Default for Database {
 impl FromStr for Database {
     type Err = String;
 
-    /// `sqlite:PATH`, `PATH` or `memory:`; the error reads on after a key's name.
+    /// `sqlite:PATH`, `PATH`, `postgres://…` or `memory:`; the error reads on after a key's name, and doesn't repeat the
+    /// text, which may hold a password.
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
@@ -30,13 +65,24 @@ impl FromStr for Database {
                 .strip_prefix("sqlite://")
                 .or_else(|| text.strip_prefix("sqlite:"))
                 .unwrap_or_default(),
-            "postgres" | "postgresql" | "mysql" | "mariadb" => {
+            "postgres" | "postgresql" if text.contains("://") => {
+                return Ok(Self::Postgres(ServerUrl(text.to_owned())));
+            }
+            "postgres" | "postgresql" => {
+                return Err(
+                    "is not a PostgreSQL URL: give postgres://USER:PASSWORD@HOST:PORT/DATABASE"
+                        .into(),
+                );
+            }
+            "mysql" | "mariadb" => {
                 return Err(format!(
-                    "{scheme} is not supported yet: give a SQLite file, or memory: to try things out"
+                    "{scheme} is not supported yet: give postgres://… or a SQLite file, or memory: to try things out"
                 ));
             }
             _ if text.contains("://") => {
-                return Err("is not a database URL: give sqlite:PATH or memory:".into());
+                return Err(
+                    "is not a database URL: give postgres://…, sqlite:PATH or memory:".into(),
+                );
             }
             _ => text,
         };
@@ -55,6 +101,7 @@ impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(url) => url.fmt(f),
             Self::Memory => f.write_str("memory:"),
         }
     }
@@ -74,7 +121,32 @@ mod tests {
         for wrong in ["", "sqlite:", "sqlite::memory:", ":memory:", "redis://x"] {
             assert!(wrong.parse::<Database>().is_err(), "{wrong}");
         }
-        let not_yet = "postgres://u:secret@h/db".parse::<Database>().unwrap_err();
+        let not_yet = "mysql://u:secret@h/db".parse::<Database>().unwrap_err();
         assert!(not_yet.contains("not supported yet") && !not_yet.contains("secret"));
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for (url, shown) in [
+            (
+                "postgres://u:se@cr:et@h:5432/db",
+                "postgres://u:***@h:5432/db",
+            ),
+            ("postgresql://u@h/db?password=secret", "postgresql://u@h/db"),
+            ("postgres://h/db", "postgres://h/db"),
+        ] {
+            let database: Database = url.parse().unwrap();
+            assert_eq!(database.to_string(), shown);
+            assert!(!format!("{database:?}").contains("se"), "{database:?}");
+            let Database::Postgres(kept) = database else {
+                panic!("a server")
+            };
+            assert_eq!(kept.expose(), url);
+        }
+        assert!(
+            "postgres:secret"
+                .parse::<Database>()
+                .is_err_and(|e| !e.contains("secret"))
+        );
     }
 }

@@ -25,8 +25,10 @@ pub static KEYS: &[Key] = &[
     },
     Key {
         name: "database",
-        doc: "Where everything is kept: `sqlite:PATH` (created when it is not there), or `memory:`, which is gone \
-              with the process and only for trying things out.",
+        doc: "Where everything is kept: `sqlite:PATH` (created when it is not there); \
+              `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, which several coordinators may share; or `memory:`, which is \
+              gone with the process and only for trying things out. A password is better given in `EARNEST_DATABASE` than \
+              on the command line, where others can see it.",
         example: "\"sqlite:/var/lib/earnest/earnest.db\"",
         kind: Kind::Text(
             |c, text| {
@@ -35,6 +37,19 @@ pub static KEYS: &[Key] = &[
             },
             |c| c.node.database.to_string(),
         ),
+    },
+    Key {
+        name: "database_writers",
+        doc: "Connections that write to a database server: one per journal lane, and a few for claims, heartbeats and \
+              purges. A file needs none.",
+        example: "6",
+        kind: Kind::Count(|c| &mut c.node.pool.writers, 2, 1_000),
+    },
+    Key {
+        name: "database_readers",
+        doc: "Connections for queries to a database server.",
+        example: "4",
+        kind: Kind::Count(|c| &mut c.node.pool.readers, 1, 1_000),
     },
     Key {
         name: "node",
@@ -213,6 +228,13 @@ pub static KEYS: &[Key] = &[
         doc: "Bytes that are committed together at most, about.",
         example: "8388608",
         kind: Kind::Count(|c| &mut c.node.journal.batch_bytes, 1, GIB),
+    },
+    Key {
+        name: "journal.lanes",
+        doc: "Batches that are written at the same time. Commands of one transaction always share a lane. More than one is \
+              for database servers only: a file has one writer.",
+        example: "2",
+        kind: Kind::Count(|c| &mut c.node.journal.lanes, 1, 64),
     },
     Key {
         name: "journal.queue_commands",

@@ -24,7 +24,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use database::Database;
+pub use database::{Database, ServerUrl};
 pub use duration::{parse_duration, show_duration};
 pub use key::Key;
 pub use keys::KEYS;
@@ -68,6 +68,24 @@ impl Default for LogConfig {
     }
 }
 
+/// Connections of one node to a database server; a file needs none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolOptions {
+    /// For the journal's lanes, claims, heartbeats and purges.
+    pub writers: usize,
+    /// For queries.
+    pub readers: usize,
+}
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        Self {
+            writers: 6,
+            readers: 4,
+        }
+    }
+}
+
 /// What one node needs to run.
 #[derive(Debug, Clone)]
 pub struct NodeConfig {
@@ -75,6 +93,8 @@ pub struct NodeConfig {
     pub listen: SocketAddr,
     /// Where everything is kept.
     pub database: Database,
+    /// Connections to a database server.
+    pub pool: PoolOptions,
     /// How due work is driven; its `node` is this node's name.
     pub driver: DriverOptions,
     /// Bounds and defaults of what callers ask for.
@@ -94,6 +114,7 @@ impl Default for NodeConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7450)),
             database: Database::default(),
+            pool: PoolOptions::default(),
             driver: DriverOptions {
                 node: String::new(),
                 ..DriverOptions::default()

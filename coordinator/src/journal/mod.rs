@@ -1,6 +1,6 @@
 //! Group commit: many callers' commands, one database transaction (DESIGN §5).
 //!
-//! Callers put commands on a bounded queue; one writer takes all that waits, up to a count and a size, writes it
+//! Callers put commands on a bounded queue; a writer (one per lane) takes all that waits, up to a count and a size, writes it
 //! as one batch, and answers each. There is no timer: batches grow with load, and a lone caller waits for
 //! nobody. The journal must never answer before the commit, nor from memory.
 
@@ -9,6 +9,7 @@ mod writer;
 
 use std::sync::Arc;
 
+use earnest_protocol::TransactionId;
 use earnest_store::{Admission, Command, Rejection, Reply, Store, StoreError, Work};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
@@ -22,6 +23,8 @@ pub struct JournalOptions {
     pub batch_commands: usize,
     /// Bytes of one batch, about.
     pub batch_bytes: usize,
+    /// Batches written at the same time.
+    pub lanes: usize,
     /// Commands that may wait; one more is refused.
     pub queue_commands: usize,
     /// Bytes that may wait, about; more is refused.
@@ -33,6 +36,7 @@ impl Default for JournalOptions {
         Self {
             batch_commands: 512,
             batch_bytes: 8 << 20,
+            lanes: 1,
             queue_commands: 8_192,
             queue_bytes: 128 << 20,
         }
@@ -65,6 +69,14 @@ pub trait Dispatcher: Send + Sync {
     fn orphaned(&self);
 }
 
+/// The lane of a transaction: by the chance in its id, since the time in it is about the same for all that come together.
+fn lane_of(id: TransactionId, lanes: usize) -> usize {
+    let chance = id.as_bytes()[8..].iter();
+    chance.fold(0, |sum: usize, byte| {
+        (sum * 31 + usize::from(*byte)) % lanes
+    })
+}
+
 type Answer = Result<Result<Reply, Rejection>, JournalError>;
 
 /// A command on its way, with the room that it takes up.
@@ -83,14 +95,15 @@ struct Room {
 /// Writes commands. Cheap to clone.
 #[derive(Clone)]
 pub struct Journal {
-    sender: mpsc::UnboundedSender<Entry>,
+    /// One per lane; all commands of a transaction go the same way.
+    lanes: Arc<[mpsc::UnboundedSender<Entry>]>,
     commands: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     options: JournalOptions,
 }
 
 impl Journal {
-    /// Starts the writer on `tasks`. It ends, after writing all that waits, when the last `Journal` is dropped.
+    /// Starts a writer per lane on `tasks`. They end, after writing all that waits, when the last `Journal` is dropped.
     pub fn start(
         store: Arc<dyn Store>,
         dispatcher: Arc<dyn Dispatcher>,
@@ -99,15 +112,19 @@ impl Journal {
         tasks: &TaskTracker,
     ) -> Self {
         // The queue is bounded by the two semaphores, in commands and in bytes.
-        let (sender, receiver) = mpsc::unbounded_channel();
         let writer = writer::Writer::new(store, dispatcher, options, metrics);
-        tasks.spawn(writer.run(receiver));
+        let lane = |_| {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            tasks.spawn(writer.clone().run(receiver));
+            sender
+        };
+        let lanes = (0..options.lanes.max(1)).map(lane).collect();
         let commands = Arc::new(Semaphore::new(options.queue_commands));
         let bytes = Arc::new(Semaphore::new(
             options.queue_bytes.min(Semaphore::MAX_PERMITS),
         ));
         Self {
-            sender,
+            lanes,
             commands,
             bytes,
             options,
@@ -161,7 +178,10 @@ impl Journal {
             answer,
             room,
         };
-        self.sender.send(entry).map_err(|_| JournalError::Closed)?;
+        let lane = lane_of(entry.command.transaction(), self.lanes.len());
+        self.lanes[lane]
+            .send(entry)
+            .map_err(|_| JournalError::Closed)?;
         answered.await.map_err(|_| JournalError::Closed)?
     }
 

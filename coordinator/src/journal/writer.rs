@@ -1,4 +1,4 @@
-//! The one task that writes.
+//! The task that writes; one per lane.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -17,6 +17,7 @@ const RETRY: [Duration; 4] = [
     Duration::from_millis(500),
 ];
 
+#[derive(Clone)]
 pub(super) struct Writer {
     store: Arc<dyn Store>,
     dispatcher: Arc<dyn Dispatcher>,

@@ -3,6 +3,7 @@
 mod admin;
 mod configuration;
 mod help;
+mod nodes;
 mod sdk;
 mod serve;
 mod signals;
