@@ -9,8 +9,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     clients::Clients,
+    kind::Kind,
     member::Member,
-    plan::{Hand, Kind, Step, When},
+    plan::{Hand, Step, When},
     proxy::{Direction, Trouble},
     record::Recorder,
     stage::Stage,
@@ -38,8 +39,7 @@ impl Faults {
     pub(crate) async fn work(self, mut hand: Hand) -> Result<()> {
         while let Some(step) = hand.next(Instant::now() >= self.until) {
             self.wait(step.when).await;
-            let member = Arc::clone(self.stage.member(step.target)?);
-            if step.kind == Kind::DiskFull && !member.disk.is_small() {
+            if step.kind == Kind::DiskFull && !self.stage.member(step.target)?.disk.is_small() {
                 continue; // what this leaves out is noticed when the run is judged
             }
             self.say(&format!(
@@ -49,16 +49,17 @@ impl Faults {
                 step.lasts.as_millis(),
                 step.when
             ));
-            self.note(step.kind, &member, Act::Begin)?;
-            self.break_and_mend(&step, &member).await?;
-            self.note(step.kind, &member, Act::End)?;
+            self.note(step.kind, step.target, Act::Begin)?;
+            self.break_and_mend(&step).await?;
+            self.note(step.kind, step.target, Act::End)?;
         }
         Ok(())
     }
 
-    async fn break_and_mend(&self, step: &Step, member: &Member) -> Result<()> {
+    async fn break_and_mend(&self, step: &Step) -> Result<()> {
         match step.kind {
             Kind::Kill | Kind::KillLoop | Kind::Stop => {
+                let member = self.stage.member(step.target)?;
                 let mut life = member.life().await;
                 let times = match step.kind {
                     Kind::KillLoop => step.times,
@@ -77,7 +78,7 @@ impl Faults {
                 member.start(&mut life).await?;
             }
             Kind::Pause => {
-                let mut life = member.life().await;
+                let mut life = self.stage.member(step.target)?.life().await;
                 life.signal(Signal::STOP)?;
                 sleep(step.lasts).await;
                 life.signal(Signal::CONT)?;
@@ -88,32 +89,44 @@ impl Faults {
             | Kind::SilenceIn
             | Kind::SilenceOut
             | Kind::Cut => {
-                member.proxy.set(step.trouble);
+                let proxy = self.stage.proxy(step.target)?;
+                proxy.set(step.trouble);
                 sleep(step.lasts).await;
-                member.proxy.set(Trouble::None);
+                proxy.set(Trouble::None);
             }
             Kind::DiskFull => {
-                member.disk.fill()?;
+                let disk = &self.stage.member(step.target)?.disk;
+                disk.fill()?;
                 sleep(step.lasts).await;
-                member.disk.free()?;
+                disk.free()?;
             }
-            Kind::Orphan => self.orphan(step, member).await?,
+            Kind::DatabaseKill => {
+                if let Some(server) = &self.stage.database {
+                    server.kill(step.lasts).await?;
+                }
+            }
+            Kind::Orphan => self.orphan(step).await?,
             Kind::Die => {}
         }
         Ok(())
     }
 
-    /// What the coordinator says is kept back until a transaction of the shop is seen to wait for it; then the shop dies.
-    async fn orphan(&self, step: &Step, shop: &Member) -> Result<()> {
-        let silenced = &self.stage.coordinator().proxy;
-        silenced.set(Trouble::Silence(Direction::Out));
+    /// What coordinators say is kept back until a transaction of the shop is seen to wait for it; then the shop dies.
+    async fn orphan(&self, step: &Step) -> Result<()> {
+        let set = |trouble| {
+            for coordinator in self.stage.coordinators() {
+                coordinator.proxy.set(trouble);
+            }
+        };
+        set(Trouble::Silence(Direction::Out));
         let began = Instant::now();
         while began.elapsed() < PATIENCE && !self.shows("PREPARED&initiator=shop").await {
             sleep(Duration::from_millis(5)).await;
         }
+        let shop = self.stage.member(step.target)?;
         let mut life = shop.life().await;
         life.kill().await?;
-        silenced.set(Trouble::None);
+        set(Trouble::None);
         sleep(step.lasts).await;
         shop.start(&mut life).await
     }
@@ -125,9 +138,9 @@ impl Faults {
                 let mut life = member.life().await;
                 if life.died()? {
                     self.say(&format!("{:<12} {}", Kind::Die.name(), member.name));
-                    self.note(Kind::Die, &member, Act::Begin)?;
+                    self.note(Kind::Die, &member.name, Act::Begin)?;
                     member.start(&mut life).await?;
-                    self.note(Kind::Die, &member, Act::End)?;
+                    self.note(Kind::Die, &member.name, Act::End)?;
                 }
             }
             sleep(LOOK).await;
@@ -158,21 +171,23 @@ impl Faults {
     /// Whether the coordinator shows a transaction of that phase; one that does not answer shows nothing.
     async fn shows(&self, phase: &str) -> bool {
         let path = format!("/v1/transactions?phase={phase}&page_size=1");
-        let asked = self.stage.ask(self.stage.coordinator(), &path);
-        let Ok(Ok(page)) = tokio::time::timeout(Duration::from_millis(500), asked).await else {
-            return false;
-        };
-        page["transactions"]
-            .as_array()
-            .is_some_and(|list| !list.is_empty())
+        for coordinator in self.stage.coordinators() {
+            let asked = self.stage.ask(coordinator, &path);
+            let asked = tokio::time::timeout(Duration::from_millis(500), asked).await;
+            if let Ok(Ok(page)) = asked {
+                let list = page["transactions"].as_array();
+                return list.is_some_and(|list| !list.is_empty());
+            }
+        }
+        false
     }
 
-    fn note(&self, kind: Kind, member: &Member, act: Act) -> Result<()> {
+    fn note(&self, kind: Kind, target: &str, act: Act) -> Result<()> {
         self.recorder.write(
             "runner",
             Event::Fault {
                 fault: kind.name().to_owned(),
-                target: member.name.clone(),
+                target: target.to_owned(),
                 act,
             },
         )?;

@@ -7,8 +7,8 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use clap::{Parser, Subcommand};
-use earnest_chaos::{Options, Outcome, Programs, clear, clock, run};
+use clap::{Parser, Subcommand, ValueEnum};
+use earnest_chaos::{Options, Outcome, Programs, Store, clear, clock, run};
 use earnest_history::{History, Summary, Violation, check};
 
 /// The shipped coordinator and real services, killed, paused, cut off and starved; what happened is checked offline.
@@ -29,6 +29,14 @@ enum Command {
     },
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum StoreName {
+    /// One coordinator, over a file.
+    Sqlite,
+    /// Two coordinators, over one server.
+    Postgres,
+}
+
 #[derive(clap::Args)]
 struct Run {
     /// The first seed; by default one of the clock's.
@@ -40,6 +48,9 @@ struct Run {
     /// How long each seed breaks things at least.
     #[arg(long, default_value_t = 45)]
     seconds: u64,
+    /// Where the coordinator keeps everything.
+    #[arg(long, value_enum, default_value_t = StoreName::Sqlite)]
+    store: StoreName,
     /// The coordinator to run; by default `earnest` beside this program.
     #[arg(long)]
     coordinator: Option<PathBuf>,
@@ -124,6 +135,10 @@ impl Run {
         Ok(Options {
             seed,
             faults_for: Duration::from_secs(self.seconds),
+            store: match self.store {
+                StoreName::Sqlite => Store::Sqlite,
+                StoreName::Postgres => Store::Postgres,
+            },
             programs,
             directory: self.directory.join(format!("seed-{seed}")),
             strict: std::env::var_os("CI").is_some(),

@@ -2,6 +2,15 @@
 
 use std::{path::PathBuf, time::Duration};
 
+/// Where the coordinator keeps everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// One coordinator, over a file.
+    Sqlite,
+    /// Two coordinators, over one server, which is killed and cut off as well.
+    Postgres,
+}
+
 /// Which programs run.
 #[derive(Clone, Debug)]
 pub struct Programs {
@@ -34,6 +43,8 @@ pub struct Options {
     pub seed: u64,
     /// How long things are broken at least. Every kind of fault happens once, however short this is.
     pub faults_for: Duration,
+    /// Where the coordinator keeps everything.
+    pub store: Store,
     /// Which programs run.
     pub programs: Programs,
     /// An empty or missing directory for histories, logs and databases. It is left as it is.

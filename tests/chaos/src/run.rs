@@ -12,8 +12,9 @@ use tokio::{
 use crate::{
     clients::Clients,
     faults::Faults,
-    options::Options,
-    plan::{Hand, Kind},
+    kind::Kind,
+    options::{Options, Store},
+    plan::Hand,
     record::{self, Recorder},
     rest,
     stage::Stage,
@@ -83,7 +84,7 @@ async fn play(options: &Options, stage: &Arc<Stage>) -> Result<Outcome> {
         watching.spawn(faults.clone().watch(Arc::clone(member)));
     }
     let calling = clients.begin();
-    let hands = Hand::both(options.seed).map(|hand| faults.clone().work(hand));
+    let hands = Hand::both(options.seed, options.store).map(|hand| faults.clone().work(hand));
     let [one, other] = hands;
     tokio::select! {
         broken = async { tokio::try_join!(one, other) } => { broken?; }
@@ -134,7 +135,7 @@ fn judge(options: &Options, stage: &Stage) -> Result<Outcome> {
     };
     Ok(Outcome {
         violations: check(&history),
-        gaps: gaps(&summary, &left_out),
+        gaps: gaps(&summary, options.store, &left_out),
         left_out,
         summary,
         history: path,
@@ -142,9 +143,9 @@ fn judge(options: &Options, stage: &Stage) -> Result<Outcome> {
 }
 
 /// What has to have happened for a run to prove anything.
-fn gaps(summary: &Summary, left_out: &[Kind]) -> Vec<String> {
+fn gaps(summary: &Summary, store: Store, left_out: &[Kind]) -> Vec<String> {
     let mut gaps = Vec::new();
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.belongs_to(store)) {
         if !left_out.contains(&kind) && !summary.faults.contains_key(kind.name()) {
             gaps.push(format!("no fault {kind}"));
         }

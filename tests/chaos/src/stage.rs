@@ -10,10 +10,11 @@ use tokio::time::sleep;
 use crate::{
     disk::Disk,
     member::{Member, Role},
-    options::Options,
+    options::{Options, Store},
     order::{ORDERS, POSTS},
     process::Program,
     proxy::Proxy,
+    server::DatabaseServer,
 };
 
 /// How long the coordinator waits before it asks the shop.
@@ -24,6 +25,7 @@ pub(crate) const LEASE: Duration = Duration::from_secs(1);
 /// All of it.
 pub(crate) struct Stage {
     pub(crate) members: Vec<Arc<Member>>,
+    pub(crate) database: Option<DatabaseServer>,
     http: reqwest::Client,
 }
 
@@ -34,7 +36,16 @@ impl Stage {
         let directory = options.directory.canonicalize()?;
         let empty = std::fs::read_dir(&directory)?.next().is_none();
         ensure!(empty, "{} is not empty", directory.display());
-        let mut members = vec![coordinator(options, &directory).await?];
+        let database = match options.store {
+            Store::Sqlite => None,
+            Store::Postgres => Some(DatabaseServer::start().await?),
+        };
+        let mut members =
+            vec![coordinator("coordinator", database.as_ref(), options, &directory).await?];
+        if database.is_some() {
+            members
+                .push(coordinator("coordinator-b", database.as_ref(), options, &directory).await?);
+        }
         let urls: Vec<String> = members.iter().map(|member| member.proxy.url()).collect();
         for name in ["shop", "books", "mail"] {
             members.push(service(name, &urls.join(","), options, &directory).await?);
@@ -44,6 +55,7 @@ impl Stage {
         }
         let stage = Self {
             members: members.into_iter().map(Arc::new).collect(),
+            database,
             http: reqwest::Client::builder()
                 .timeout(Duration::from_secs(10))
                 .build()?,
@@ -104,6 +116,14 @@ impl Stage {
         self.members.iter().filter(of)
     }
 
+    /// What leads to the one of this name.
+    pub(crate) fn proxy(&self, name: &str) -> Result<&Proxy> {
+        match &self.database {
+            Some(server) if name == "database" => Ok(&server.proxy),
+            _ => Ok(&self.member(name)?.proxy),
+        }
+    }
+
     /// The one of this name.
     pub(crate) fn member(&self, name: &str) -> Result<&Arc<Member>> {
         let mut members = self.members.iter();
@@ -133,15 +153,21 @@ impl Stage {
     }
 }
 
-async fn coordinator(options: &Options, directory: &Path) -> Result<Member> {
-    let disk = Disk::make(&directory.join("coordinator.disk"))?;
+async fn coordinator(
+    name: &str,
+    server: Option<&DatabaseServer>,
+    options: &Options,
+    directory: &Path,
+) -> Result<Member> {
+    let disk = Disk::make(&directory.join(format!("{name}.disk")))?;
+    let database = match server {
+        Some(server) => server.url().to_owned(),
+        None => format!("sqlite:{}", disk.path().join("earnest.db").display()),
+    };
     let environment = [
         ("EARNEST_LISTEN", "127.0.0.1:0".to_owned()),
-        (
-            "EARNEST_DATABASE",
-            format!("sqlite:{}", disk.path().join("earnest.db").display()),
-        ),
-        ("EARNEST_NODE", "coordinator".to_owned()),
+        ("EARNEST_DATABASE", database),
+        ("EARNEST_NODE", name.to_owned()),
         ("EARNEST_CHECK_AFTER_MS", CHECK_AFTER_MS.to_string()),
         ("EARNEST_CHECK_BACK_TIMEOUT_MS", "2000".to_owned()),
         ("EARNEST_LEASE_MS", LEASE.as_millis().to_string()),
@@ -151,7 +177,7 @@ async fn coordinator(options: &Options, directory: &Path) -> Result<Member> {
     let environment = environment.map(|(name, value)| (name.to_owned(), value));
     let own = options.programs.coordinator_environment.iter().cloned();
     let program = Program {
-        name: "coordinator".to_owned(),
+        name: name.to_owned(),
         path: options.programs.coordinator.clone(),
         arguments: vec!["serve".to_owned()],
         environment: environment.into_iter().chain(own).collect(),

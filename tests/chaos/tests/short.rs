@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Result;
-use earnest_chaos::{Options, Programs, clear, run};
+use earnest_chaos::{Options, Programs, Store, clear, run};
 use earnest_history::{Event, History, check};
 
 const SEED: u64 = 7;
@@ -16,6 +16,7 @@ async fn p1_to_p11_hold_while_everything_is_broken_and_after() -> Result<()> {
         seed: SEED,
         // Exactly what every run breaks, whatever its seed.
         faults_for: Duration::ZERO,
+        store: Store::Sqlite,
         programs: Programs::new(
             env!("CARGO_BIN_EXE_chaos-coordinator"),
             env!("CARGO_BIN_EXE_chaos-service"),
