@@ -13,6 +13,7 @@ pub mod crash;
 pub mod driver;
 pub mod journal;
 pub mod node;
+mod planted;
 pub mod service;
 pub mod sink;
 pub mod telemetry;

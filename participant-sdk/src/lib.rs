@@ -64,12 +64,14 @@ mod deliver;
 mod earnest;
 mod error;
 mod fate;
-mod fence;
+#[doc(hidden)]
+pub mod fence;
 mod handler;
 mod ids;
 mod message;
 mod open;
 mod participant;
+mod planted;
 mod reconnect;
 mod settle;
 mod shared;

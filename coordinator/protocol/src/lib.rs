@@ -15,6 +15,7 @@ mod message;
 mod name;
 mod options;
 mod phase;
+mod planted;
 mod state;
 mod time;
 mod transition;

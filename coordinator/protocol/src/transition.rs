@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::{
     CheckBackAnswer, Decider, Decision, InitiatorOutcome, Jitter, OnBudgetSpent, ParkReason, Phase,
-    RetryPolicy, State,
+    RetryPolicy, State, planted::planted,
 };
 
 /// The wait between check-backs: 1 s, doubling, at most a minute.
@@ -93,6 +93,9 @@ pub fn transition(
             _ => decide(state, decision, Decider::Operator(name), owed),
         },
         Event::DeadlinePassed => match (state.phase, state.options.outcome) {
+            (Phase::Prepared, _) if planted!(DeadlineCancelsLocal) => {
+                decide(state, Decision::Cancel, Decider::Deadline, owed)
+            }
             (Phase::Prepared, InitiatorOutcome::None) => {
                 decide(state, Decision::Cancel, Decider::Deadline, owed)
             }
@@ -160,6 +163,7 @@ fn decide(
     owed: impl FnOnce(Decision) -> (u32, u32),
 ) -> Result<(State, Vec<Effect>), Illegal> {
     match state.phase.decision() {
+        Some(_) if planted!(NoCompareAndSet) => {}
         Some(decided) if decided == decision => return Ok((state, vec![])),
         Some(decided) => return Err(Illegal::AlreadyDecided(decided)),
         None => {}
@@ -175,7 +179,10 @@ fn decide(
 
 fn finish(mut state: State) -> (State, Vec<Effect>) {
     match state.phase.decision() {
-        Some(decision) if state.open_effects + state.parked_effects == 0 => {
+        Some(decision)
+            if state.open_effects + state.parked_effects == 0
+                || (planted!(ParkedIsFinal) && state.open_effects == 0) =>
+        {
             state.phase = decision.ending();
             (state, vec![Effect::Finished])
         }
@@ -192,6 +199,7 @@ fn answered(
     let says = match answer {
         CheckBackAnswer::Committed => Some(Decision::Confirm),
         CheckBackAnswer::RolledBack => Some(Decision::Cancel),
+        CheckBackAnswer::Unknown if planted!(SilenceCancels) => Some(Decision::Cancel),
         CheckBackAnswer::InProgress | CheckBackAnswer::Unknown => None,
     };
     match (state.phase.decision(), says) {
@@ -206,7 +214,7 @@ fn answered(
         (None, Some(decision)) => decide(state, decision, Decider::CheckBack, owed),
         // Parked meanwhile: only a person, the initiator or a real outcome moves it.
         (None, None) if state.parked.is_some() => Ok((state, vec![])),
-        (None, None) if answer == CheckBackAnswer::Unknown => {
+        (None, None) if answer == CheckBackAnswer::Unknown && !planted!(SilenceCounts) => {
             state.unanswered = state.unanswered.saturating_add(1);
             let wait = CHECK_BACK_RETRY.delay(state.unanswered, jitter);
             Ok((state, vec![Effect::ArmCheckBack(wait)]))
@@ -227,7 +235,8 @@ fn in_progress(
         return Ok((state, vec![Effect::ArmCheckBack(wait)]));
     }
     let may_cancel = state.options.outcome != InitiatorOutcome::Local;
-    if may_cancel && state.options.on_budget_spent == OnBudgetSpent::Cancel {
+    let cancels = may_cancel && state.options.on_budget_spent == OnBudgetSpent::Cancel;
+    if cancels || planted!(BudgetCancelsLocal) {
         return decide(state, Decision::Cancel, Decider::Budget, owed);
     }
     state.parked = Some(ParkReason::new(format!(

@@ -14,7 +14,7 @@ use earnest_store::{Admission, Target, Work};
 use tokio::{sync::Notify, time::Instant};
 
 use super::breaker::{Breaker, BreakerState};
-use crate::journal::Dispatcher;
+use crate::{journal::Dispatcher, planted::planted};
 
 /// Messages of one call.
 const BATCH: usize = 64;
@@ -287,6 +287,7 @@ impl Board {
         match lane.breaker.state(now) {
             BreakerState::Closed => self.options.per_target.saturating_sub(held),
             // Ends that are still being written say nothing about the destination.
+            BreakerState::HalfOpen if planted!(BreakerStaysOpen) => 0,
             BreakerState::HalfOpen => usize::from(held == lane.settling),
             BreakerState::Open => 0,
         }

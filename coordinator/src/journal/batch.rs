@@ -5,6 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use earnest_protocol::TransactionId;
 
 use super::{Entry, JournalOptions};
+use crate::planted::planted;
 
 /// Takes the next batch out of `waiting`. A second command of a transaction stays for a later batch, and so do
 /// all of that transaction's behind it, so that each sees what the one before it did: a losing command reads
@@ -15,7 +16,7 @@ pub(super) fn next(waiting: &mut VecDeque<Entry>, options: &JournalOptions) -> V
     let mut seen: HashSet<TransactionId> = HashSet::new();
     let mut bytes = 0;
     while let Some(entry) = waiting.pop_front() {
-        if !seen.insert(entry.command.transaction()) {
+        if !seen.insert(entry.command.transaction()) && !planted!(TwoOfOneIdInABatch) {
             later.push_back(entry);
             continue;
         }

@@ -6,7 +6,7 @@ use earnest_store::{Applied, Command, LeaseGrant, Store, StoreError};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{Answer, Dispatcher, Entry, JournalError, JournalOptions, batch};
-use crate::{crash, telemetry::Metrics};
+use crate::{crash, planted::planted, telemetry::Metrics};
 
 /// How long a batch is tried again while the database fails in a way that may pass; then its callers are
 /// told, since they wait with locks of their own.
@@ -121,7 +121,8 @@ impl Writer {
             };
             match self.store.apply(commands, grant).await {
                 Err(error) if error.is_retryable() => {
-                    if matches!(error, StoreError::CommitUnknown { .. }) {
+                    let unknown = matches!(error, StoreError::CommitUnknown { .. });
+                    if unknown && !planted!(OrphansAreKept) {
                         // If it was committed, its leases are this node's, and nobody has the work.
                         self.dispatcher.orphaned();
                     }

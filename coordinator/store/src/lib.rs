@@ -14,6 +14,7 @@ mod engine;
 mod error;
 mod memory;
 pub mod participant;
+mod planted;
 mod postgres;
 mod query;
 mod row;

@@ -5,11 +5,15 @@
 //!   had to find out. The database's primary key lets only one of them in.
 //! - What was purged is not guessed: where a row may have been, and is no longer, nothing is inserted or run.
 //!
+//! Public for the model checker only, and no part of what is promised to stay.
+//!
 //! This module never reads a clock and never touches a database.
 
+use crate::planted::planted;
+
 /// The outcome row of a local transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
     /// Written by the local transaction, so visible only once it committed.
     Committed,
     /// Written from outside, so the local transaction can't commit any more.
@@ -19,7 +23,8 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    pub(crate) fn parse(text: &str) -> Self {
+    /// Reads what a row says.
+    pub fn parse(text: &str) -> Self {
         match text {
             "committed" => Self::Committed,
             "rolled_back" => Self::RolledBack,
@@ -30,13 +35,13 @@ impl Outcome {
 
 /// Whether a row may be inserted for a transaction created at `created_us`, when rows from before `horizon_us` were
 /// purged. SQL repeats this as a condition of its insert.
-pub(crate) fn remembers(created_us: i64, horizon_us: i64) -> bool {
-    created_us >= horizon_us
+pub fn remembers(created_us: i64, horizon_us: i64) -> bool {
+    created_us >= horizon_us && !planted!(FenceIsOnlyRead)
 }
 
 /// Whether COMMIT may be sent: the local transaction, asked last, still sees exactly its own row.
-pub(crate) fn may_commit(own_rows: &[Outcome]) -> bool {
-    own_rows == [Outcome::Committed]
+pub fn may_commit(own_rows: &[Outcome]) -> bool {
+    own_rows == [Outcome::Committed] || planted!(FenceIsNotReadLast)
 }
 
 /// What the fencing read found, after its insert was durable.
@@ -55,11 +60,12 @@ pub enum FencingRead {
 }
 
 /// Reads the row as it was after the insert.
-pub(crate) fn fencing_read(row: Option<Outcome>, created_us: i64, horizon_us: i64) -> FencingRead {
+pub fn fencing_read(row: Option<Outcome>, created_us: i64, horizon_us: i64) -> FencingRead {
     match row {
         Some(Outcome::Committed) => FencingRead::Committed,
         Some(Outcome::RolledBack) => FencingRead::RolledBack,
         Some(Outcome::Unheard) => FencingRead::Unclear,
+        None if planted!(FenceIsOnlyRead) => FencingRead::RolledBack,
         None if remembers(created_us, horizon_us) => FencingRead::Unclear,
         None => FencingRead::Forgotten,
     }
@@ -77,9 +83,9 @@ pub enum Inbox {
 }
 
 /// Reads the inbox's insert. `row_there` is asked for only when nothing was inserted.
-pub(crate) fn inbox(inserted_rows: u64, row_there: bool) -> Inbox {
+pub fn inbox(inserted_rows: u64, row_there: bool) -> Inbox {
     match (inserted_rows, row_there) {
-        (0, true) => Inbox::Duplicate,
+        (0, true) if !planted!(InboxIsIgnored) => Inbox::Duplicate,
         (0, false) => Inbox::Forgotten,
         _ => Inbox::New,
     }

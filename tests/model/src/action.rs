@@ -1,5 +1,6 @@
 //! What may happen next.
 
+use earnest::fence::FencingRead;
 use earnest_protocol::InitiatorOutcome;
 
 use crate::{
@@ -120,7 +121,7 @@ fn initiator(world: &World, tx: u8, actions: &mut Vec<Action>) {
         Step::Prepared => actions.extend([Action::SendCommit(tx), Action::GiveUp(tx)]),
         Step::Unknown => {
             actions.push(Action::LeaveOpen(tx));
-            if it.local != Local::InFlight {
+            if { *it }.fencing_read().is_some() {
                 actions.push(Action::ReadFence(tx));
             }
         }
@@ -233,9 +234,10 @@ fn on_arrival(scope: &Scope, world: &World, packet: Packet, actions: &mut Vec<Ac
             Cast::Local => {
                 let mut it = world.initiators[usize::from(tx)];
                 let answer = match it.fencing_read() {
-                    Some(crate::initiator::Outcome::Committed) => Answer::Committed,
-                    Some(crate::initiator::Outcome::RolledBack) => Answer::RolledBack,
-                    None => Answer::InProgress,
+                    Some(FencingRead::Committed) => Answer::Committed,
+                    Some(FencingRead::RolledBack) => Answer::RolledBack,
+                    Some(FencingRead::Forgotten | FencingRead::Unclear) => Answer::Unknown,
+                    Some(FencingRead::InProgress) | None => Answer::InProgress,
                 };
                 actions.push(Action::AnswerCheckBack(node, tx, token, answer));
             }

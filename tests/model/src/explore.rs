@@ -1,6 +1,6 @@
 //! Runs a search, and says what it found.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use stateright::{Checker, HasDiscoveries, Model as _};
 
@@ -13,6 +13,8 @@ pub enum Order {
     Depth,
     /// Near ones first, up to the first broken invariant: short traces.
     Breadth,
+    /// Near ones first, until this invariant is broken.
+    Until(&'static str),
 }
 
 /// What a search found.
@@ -74,6 +76,14 @@ pub fn explore(scope: Scope, order: Order, threads: usize) -> Report {
     let checker = model.checker().threads(threads);
     match order {
         Order::Depth => report(scope, &tally, &checker.spawn_dfs().join()),
+        Order::Until(invariant) => {
+            let broken = HasDiscoveries::AnyOf(BTreeSet::from([invariant]));
+            report(
+                scope,
+                &tally,
+                &checker.finish_when(broken).spawn_bfs().join(),
+            )
+        }
         Order::Breadth => {
             let first = checker.finish_when(HasDiscoveries::AnyFailures);
             report(scope, &tally, &first.spawn_bfs().join())

@@ -4,6 +4,8 @@
 //! COMMIT, tell. What the process believes and what its database holds are kept apart, since everything
 //! that goes wrong goes wrong between the two.
 
+use earnest::fence::{self, FencingRead, Outcome};
+
 /// How far the code is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Step {
@@ -40,15 +42,6 @@ pub(crate) enum Local {
     InFlight,
 }
 
-/// The fence row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Outcome {
-    /// Written by the local transaction; L(x) = committed.
-    Committed,
-    /// Written from outside: the local transaction can't commit any more.
-    RolledBack,
-}
-
 /// One initiator's one transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Initiator {
@@ -71,17 +64,25 @@ impl Initiator {
         row: None,
     };
 
-    /// The last look before COMMIT: exactly its own row is there.
+    /// The last look before COMMIT: the rows that the local transaction sees of itself.
     pub(crate) fn may_commit(self) -> bool {
-        self.local == Local::Open
+        match self.local {
+            Local::Open => fence::may_commit(&[Outcome::Committed]),
+            _ => fence::may_commit(self.row.as_slice()),
+        }
     }
 
-    /// The fencing read; `None`: its insert would wait for an open local transaction.
-    pub(crate) fn fencing_read(&mut self) -> Option<Outcome> {
-        match self.local {
-            Local::Open | Local::InFlight => None,
-            Local::None | Local::Lost => Some(*self.row.get_or_insert(Outcome::RolledBack)),
+    /// The fencing read; `None`: its insert would wait for an open local transaction, as a mere read would not.
+    pub(crate) fn fencing_read(&mut self) -> Option<FencingRead> {
+        if fence::remembers(0, 0) {
+            match self.local {
+                Local::Open | Local::InFlight => return None,
+                Local::None | Local::Lost => {
+                    self.row.get_or_insert(Outcome::RolledBack);
+                }
+            }
         }
+        Some(fence::fencing_read(self.row, 0, 0))
     }
 
     /// COMMIT is carried out.

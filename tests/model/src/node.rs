@@ -76,6 +76,8 @@ pub(crate) struct Node {
     pub(crate) up: bool,
     /// Its last heartbeat was too long ago. It doesn't know.
     pub(crate) lease_ran_out: bool,
+    /// It was taken for dead.
+    pub(crate) buried: bool,
     /// What it holds.
     pub(crate) held: BTreeMap<Lease, Held>,
 }

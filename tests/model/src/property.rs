@@ -1,12 +1,12 @@
 //! What must hold of every state, and what is noticed at every step.
 
+use earnest::fence::Outcome;
 use earnest_protocol::{Decider, Decision, DeliveryState, InitiatorOutcome};
 use earnest_store::{Rejection, Reply};
 use stateright::{Model as _, Property};
 
 use crate::{
     action::{self, Action},
-    initiator::Outcome,
     key::{Delivery, Lease, WorkKey},
     network::Packet,
     node::{Answer, Held, Stage},
@@ -54,6 +54,9 @@ pub(crate) fn all() -> Vec<Property<Model>> {
                     .is_some_and(|to| world.inbox.contains_key(&Delivery { tx: row.tx, to }));
                 row.state != DeliveryState::Done || taken
             })
+        }),
+        Property::always("K2", |_: &Model, world: &World| {
+            world.inbox.values().all(|effects| *effects < 2)
         }),
         Property::always("K3", |model: &Model, world: &World| {
             kept(world, Invariant::K3) && each(model, |tx| k3(&world.store.rows, tx))

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use earnest::fence::{self, FencingRead, Inbox};
 use earnest_protocol::{
     Decision, InitiatorOutcome, Jitter, ParkReason, RetryPolicy, Settled, settle,
 };
@@ -12,7 +13,7 @@ use earnest_store::{
 
 use crate::{
     action::Action,
-    initiator::{Initiator, Local, Outcome, Step},
+    initiator::{Initiator, Local, Step},
     key::{Delivery, Lease, TOPIC, WorkKey, delivery_key, subscription_name},
     network::{Network, Packet},
     node::{Answer, Held, Stage},
@@ -137,9 +138,13 @@ fn local_step(model: &Model, it: &mut Initiator, action: Action) {
         Action::HearPrepared(_, true) => it.step = Step::Prepared,
         Action::HearPrepared(_, false) | Action::GiveUp(_) => rolled_back(it),
         Action::SendCommit(_) => {
-            if it.may_commit() {
+            if it.may_commit() && it.local == Local::Open {
                 it.step = Step::Committing;
                 it.local = Local::InFlight;
+            } else if it.may_commit() {
+                // COMMIT of nothing: it is answered well.
+                it.step = Step::Committed;
+                it.local = Local::None;
             } else {
                 model.tally.met(Sight::FenceStopsCommit);
                 rolled_back(it);
@@ -159,15 +164,16 @@ fn local_step(model: &Model, it: &mut Initiator, action: Action) {
             }
         }
         Action::ReadFence(_) => match it.fencing_read() {
-            Some(Outcome::Committed) => {
+            Some(FencingRead::Committed) => {
                 model.tally.met(Sight::CutCommitHadLanded);
                 it.step = Step::Committed;
             }
-            Some(Outcome::RolledBack) => {
+            Some(FencingRead::RolledBack) => {
                 model.tally.met(Sight::CutCommitHadNot);
                 it.step = Step::RolledBack;
             }
-            None => {}
+            Some(FencingRead::InProgress | FencingRead::Forgotten | FencingRead::Unclear)
+            | None => {}
         },
         Action::LeaveOpen(_) | Action::SendConfirm(_) | Action::SendCancel(_) => {
             it.step = Step::Over;
@@ -276,6 +282,10 @@ fn claim(model: &Model, world: &mut World, node: u8) {
         model.tally.met(Sight::TakenOverFromTheDead);
     }
     hold(world, node, &work);
+    // A claim takes silent nodes for dead, which they learn with their next heartbeat.
+    for it in &mut world.nodes {
+        it.buried = it.lease_ran_out && !world.store.beat(it.epoch).1;
+    }
 }
 
 fn call(world: &mut World, node: u8, lease: Lease) {
@@ -363,6 +373,7 @@ fn live(world: &mut World, action: Action) {
             let (store, lives) = world.store.beat(it.epoch);
             world.store = store;
             it.lease_ran_out = false;
+            it.buried = false;
             if !lives {
                 (world.store, it.epoch) = world.store.enrol();
             }
@@ -391,6 +402,7 @@ fn live(world: &mut World, action: Action) {
             }
             it.past = Some(it.epoch).filter(|_| !it.lease_ran_out);
             it.lease_ran_out = false;
+            it.buried = false;
         }
     }
 }
@@ -421,11 +433,17 @@ fn consume(model: &Model, world: &mut World, lease: Lease) {
     let WorkKey::Delivery(key) = lease.key else {
         return;
     };
-    if world.inbox.contains_key(&key) {
+    let is_there = world.inbox.contains_key(&key);
+    if fence::inbox(u64::from(!is_there), is_there) != Inbox::New {
         model.tally.met(Sight::DuplicateSwallowed);
         return;
     }
-    world.inbox.insert(key, 1);
+    // Once too often is often enough to be seen.
+    let effects = world.inbox.entry(key).or_default();
+    *effects = (*effects + 1).min(2);
+    if is_there {
+        return;
+    }
     if model.scope.ordered {
         world.witness.arrivals.push(key);
     }

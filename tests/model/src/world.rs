@@ -86,6 +86,7 @@ impl stateright::Model for Model {
                 past: None,
                 up: true,
                 lease_ran_out: false,
+                buried: false,
                 held: BTreeMap::new(),
             });
         }

@@ -9,7 +9,7 @@ use earnest_protocol::{
 use super::{Engine, Outcome, Rows, prepare::transaction};
 use crate::{
     Decide, DeliveryKey, DeliveryRow, DeliveryWork, Message, Rejection, StoreError,
-    SubscriptionRow, Target, TransactionRow, Work,
+    SubscriptionRow, Target, TransactionRow, Work, planted::planted,
 };
 
 /// What a confirm would owe: each message with each subscription of its topic as it is now, in the same
@@ -23,7 +23,7 @@ pub(super) struct Plan {
 impl Plan {
     /// (open, parked) effects that `decision` owes.
     pub(super) fn owed(&self, decision: Decision) -> (u32, u32) {
-        if decision == Decision::Cancel {
+        if decision == Decision::Cancel && !planted!(CancelOwes) {
             return (0, 0);
         }
         let open = self
@@ -36,7 +36,11 @@ impl Plan {
             .iter()
             .filter(|(_, _, to)| to.is_empty())
             .count();
-        let parked = if self.allow_no_subscription { 0 } else { lost };
+        let parked = if self.allow_no_subscription || planted!(OrphanIsDropped) {
+            0
+        } else {
+            lost
+        };
         (
             u32::try_from(open).unwrap_or(u32::MAX),
             u32::try_from(parked).unwrap_or(u32::MAX),
@@ -59,6 +63,7 @@ impl<R: Rows> Engine<'_, R> {
             }));
         }
         match self.step(&mut row, Event::Decide(decide.decision))? {
+            Err(_) if planted!(OppositeIsToldOk) => Ok(Ok(transaction(row, false, false))),
             Err(_) => Ok(Err(Rejection::AlreadyDecided(Box::new(row)))),
             Ok(effects) => {
                 let decided = effects.iter().any(|e| matches!(e, Effect::Decided(..)));
@@ -97,7 +102,9 @@ impl<R: Rows> Engine<'_, R> {
             token: LeaseToken::NONE,
             revision: 0,
         };
-        self.rows.insert_transaction(&row)?;
+        if !planted!(NoTombstone) {
+            self.rows.insert_transaction(&row)?;
+        }
         Ok(Ok(transaction(row, true, true)))
     }
 
@@ -128,11 +135,11 @@ impl<R: Rows> Engine<'_, R> {
 
     /// Records what the decision of `row` owes, and leases what the node has room for.
     pub(super) fn owe(&mut self, row: &TransactionRow, plan: Plan) -> Result<(), StoreError> {
-        if row.state.phase.decision() != Some(Decision::Confirm) {
+        if row.state.phase.decision() != Some(Decision::Confirm) && !planted!(CancelOwes) {
             return Ok(());
         }
         for (ordinal, message, to) in plan.messages {
-            if to.is_empty() && !plan.allow_no_subscription {
+            if to.is_empty() && !plan.allow_no_subscription && !planted!(OrphanIsDropped) {
                 self.owe_nobody(row, ordinal, &message)?;
             }
             for subscription in to {
@@ -185,7 +192,7 @@ impl<R: Rows> Engine<'_, R> {
                 .order_tail(&row.namespace, &subscription.name, &message.key)?;
             let (last, waiting) = tail.unwrap_or((0, false));
             delivery.order = Some((message.key.clone(), last + 1));
-            if waiting {
+            if waiting && !planted!(OrderIsIgnored) {
                 // Behind another message of its key: made due by the one in front of it.
                 delivery.due = None;
             }

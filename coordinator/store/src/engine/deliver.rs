@@ -5,6 +5,7 @@ use earnest_protocol::{DeliveryState, Event, LeaseToken, Settled};
 use super::{Engine, Outcome, Rows};
 use crate::{
     AttemptKind, DeliveryKey, DeliveryRow, DeliverySettled, Reply, StoreError, TransactionRow,
+    planted::planted,
 };
 
 impl<R: Rows> Engine<'_, R> {
@@ -21,14 +22,14 @@ impl<R: Rows> Engine<'_, R> {
         release(&mut delivery);
         let event = match &settled.settled {
             Settled::RetryAfter(delay) => {
-                delivery.due = Some(self.now.after(*delay));
+                delivery.due = Some(self.now.after(*delay)).filter(|_| !planted!(RetryIsForgotten));
                 None
             }
             Settled::Done => {
                 delivery.state = DeliveryState::Done;
                 delivery.due = None;
                 delivery.done_at = Some(self.now);
-                Some(Event::EffectDone)
+                (!planted!(DoneIsNotCounted)).then_some(Event::EffectDone)
             }
             Settled::Park(reason) => {
                 delivery.state = DeliveryState::Parked;
@@ -41,7 +42,7 @@ impl<R: Rows> Engine<'_, R> {
         if let Some(event) = event {
             self.count(&mut row, event)?;
         }
-        if delivery.state == DeliveryState::Done {
+        if delivery.state == DeliveryState::Done && !planted!(NextOfKeyIsForgotten) {
             self.follow(&delivery)?;
         }
         Ok(Ok(Reply::Settled(Box::new(row))))
@@ -82,7 +83,8 @@ impl<R: Rows> Engine<'_, R> {
         let Some(delivery) = self.rows.delivery(key)? else {
             return Ok(None);
         };
-        if delivery.token != token || delivery.state != DeliveryState::Pending {
+        let stale = delivery.token != token && !planted!(StaleDeliveryCounts);
+        if stale || delivery.state != DeliveryState::Pending {
             return Ok(None);
         }
         let row = self.rows.transaction(key.transaction)?;
@@ -119,5 +121,7 @@ impl<R: Rows> Engine<'_, R> {
 /// Ends the lease for good: the token is spent, so that the same end can't be written twice.
 pub(super) fn release(delivery: &mut DeliveryRow) {
     delivery.holder = None;
-    delivery.token = delivery.token.next();
+    if !planted!(TokenIsNotSpent) {
+        delivery.token = delivery.token.next();
+    }
 }

@@ -3,7 +3,10 @@
 use earnest_protocol::{DeliveryState, Effect, Event, Illegal, ParkReason, TransactionId};
 
 use super::{Engine, Outcome, Rows, deliver::release};
-use crate::{AuditRow, DeliveryRow, OperatorAction, Rejection, Reply, StoreError, TransactionRow};
+use crate::{
+    AuditRow, DeliveryRow, OperatorAction, Rejection, Reply, StoreError, TransactionRow,
+    planted::planted,
+};
 
 impl<R: Rows> Engine<'_, R> {
     pub(super) fn operator(
@@ -108,7 +111,7 @@ impl<R: Rows> Engine<'_, R> {
             delivery.parked = None;
             self.count(row, Event::EffectUnparked)?;
         }
-        delivery.due = is_head.then_some(self.now);
+        delivery.due = (is_head || planted!(RetryJumpsTheQueue)).then_some(self.now);
         self.rows.update_delivery(delivery)?;
         Ok(is_head)
     }

@@ -3,7 +3,7 @@
 use earnest_protocol::{Decision, Effect, Event, LeaseToken, Ordinal, State, transition};
 
 use super::{Engine, Outcome, Rows};
-use crate::{NewTransaction, Rejection, Reply, StoreError, TransactionRow};
+use crate::{NewTransaction, Rejection, Reply, StoreError, TransactionRow, planted::planted};
 
 impl<R: Rows> Engine<'_, R> {
     pub(super) fn prepare(&mut self, new: &NewTransaction) -> Outcome {
@@ -63,7 +63,9 @@ impl<R: Rows> Engine<'_, R> {
         if let Some(row) = self.rows.transaction(new.id)? {
             return Ok(match row.content {
                 None => Recorded::Refused(Rejection::AlreadyDecided(Box::new(row))),
-                Some(content) if content == new.content => Recorded::Before(Box::new(row)),
+                Some(content) if content == new.content || planted!(OtherContentIsTaken) => {
+                    Recorded::Before(Box::new(row))
+                }
                 Some(_) => Recorded::Refused(Rejection::IdReused { id: new.id }),
             });
         }

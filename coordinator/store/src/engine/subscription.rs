@@ -3,7 +3,7 @@
 use earnest_protocol::{DeliveryState, Event, Name, ParkReason, transition};
 
 use super::{Rows, deliver::release};
-use crate::{DeliveryRow, StoreError};
+use crate::{DeliveryRow, StoreError, planted::planted};
 
 /// Parks `owed`, the pending deliveries of a subscription that is being deleted: lost they are not (P4).
 pub(crate) fn park_owed<R: Rows>(
@@ -23,7 +23,11 @@ pub(crate) fn park_owed<R: Rows>(
             .map_err(|illegal| StoreError::Corrupt(format!("transaction {id}: {illegal}")))?;
         row.state = state;
         release(&mut delivery);
-        delivery.state = DeliveryState::Parked;
+        delivery.state = if planted!(DeletionDelivers) {
+            DeliveryState::Done
+        } else {
+            DeliveryState::Parked
+        };
         delivery.due = None;
         delivery.parked = Some(reason.clone());
         rows.update_delivery(&delivery)?;

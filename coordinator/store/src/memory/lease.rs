@@ -8,7 +8,7 @@ use earnest_protocol::{NodeEpoch, Timestamp, TransactionId};
 use super::{MemoryStore, index::WorkKey, tables::Tables};
 use crate::{
     CheckBackWork, ClaimRequest, Claimed, DeliveryKey, LeaseStore, StoreError, Target, Work,
-    engine::delivery_work,
+    engine::delivery_work, planted::planted,
 };
 
 #[async_trait]
@@ -28,7 +28,8 @@ impl LeaseStore for MemoryStore {
             .nodes
             .get_mut(&epoch)
             .map(|node| *node = until)
-            .is_some())
+            .is_some()
+            || planted!(BuriedNodeLivesOn))
     }
 
     async fn resign(&self, epoch: NodeEpoch) -> Result<(), StoreError> {
@@ -70,6 +71,9 @@ fn bury(tables: &mut Tables, now: Timestamp) {
         .copied()
         .collect();
     for epoch in dead {
+        if planted!(DeadKeepTheirWork) {
+            continue;
+        }
         free(tables, epoch);
     }
 }
@@ -173,7 +177,9 @@ fn take_delivery(tables: &mut Tables, key: &DeliveryKey, epoch: NodeEpoch) -> Op
         .clone();
     let subscription = Arc::clone(tables.subscription(&row.namespace, key.subscription.as_ref()?)?);
     delivery.holder = Some(epoch);
-    delivery.token = delivery.token.next();
+    if !planted!(ClaimKeepsTheToken) {
+        delivery.token = delivery.token.next();
+    }
     let work = delivery_work(row, &delivery, message, subscription)?;
     tables.put_delivery(key, Some(delivery));
     Some(work.into())

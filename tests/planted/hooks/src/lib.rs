@@ -1,0 +1,81 @@
+//! Which defect is planted now: none, or one by name.
+//!
+//! The shipped crates ask here at a defence, if and only if they are built with their feature `planted`; what the defects are
+//! for stands in the ledger beside this crate. It depends on nothing and does nothing but compare two numbers, so that the
+//! protocol stays pure. One at a time for the whole process: a test that plants one must not run beside another.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+macro_rules! bugs {
+    ($($bug:ident = $name:literal,)*) => {
+        /// A defence taken out.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[repr(u8)]
+        #[expect(missing_docs, reason = "what each removes is said in the ledger")]
+        pub enum Bug {
+            $($bug,)*
+        }
+
+        impl Bug {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$bug,)*];
+
+            /// Its name.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$bug => $name,)*
+                }
+            }
+        }
+    };
+}
+
+bugs! {
+    NoCompareAndSet = "no-compare-and-set",
+    OppositeIsToldOk = "opposite-is-told-ok",
+    SilenceCounts = "silence-counts",
+    SilenceCancels = "silence-cancels",
+    BudgetCancelsLocal = "budget-cancels-local",
+    DeadlineCancelsLocal = "deadline-cancels-local",
+    ParkedIsFinal = "parked-is-final",
+    SilenceDelivers = "silence-delivers",
+    FailureDelivers = "failure-delivers",
+    MissingAnswerIsOk = "missing-answer-is-ok",
+    StaleCheckBackCounts = "stale-check-back-counts",
+    StaleDeadlineCounts = "stale-deadline-counts",
+    StaleDeliveryCounts = "stale-delivery-counts",
+    TokenIsNotSpent = "token-is-not-spent",
+    ClaimKeepsTheToken = "claim-keeps-the-token",
+    DeadKeepTheirWork = "dead-keep-their-work",
+    BuriedNodeLivesOn = "buried-node-lives-on",
+    OrphansAreKept = "orphans-are-kept",
+    RetryIsForgotten = "retry-is-forgotten",
+    NextOfKeyIsForgotten = "next-of-key-is-forgotten",
+    BreakerStaysOpen = "breaker-stays-open",
+    DoneIsNotCounted = "done-is-not-counted",
+    OrphanIsDropped = "orphan-is-dropped",
+    DeletionDelivers = "deletion-delivers",
+    CancelOwes = "cancel-owes",
+    NoTombstone = "no-tombstone",
+    OtherContentIsTaken = "other-content-is-taken",
+    TwoOfOneIdInABatch = "two-of-one-id-in-a-batch",
+    OrderIsIgnored = "order-is-ignored",
+    RetryJumpsTheQueue = "retry-jumps-the-queue",
+    FenceIsOnlyRead = "fence-is-only-read",
+    FenceIsNotReadLast = "fence-is-not-read-last",
+    InboxIsIgnored = "inbox-is-ignored",
+}
+
+/// 0: none; else the number of the one that is planted, and one.
+static PLANTED: AtomicU8 = AtomicU8::new(0);
+
+/// Whether `bug` is planted now.
+#[inline]
+pub fn on(bug: Bug) -> bool {
+    PLANTED.load(Ordering::Relaxed) == bug as u8 + 1
+}
+
+/// Plants `bug`, in the place of whatever was planted; `None`: none.
+pub fn plant(bug: Option<Bug>) {
+    PLANTED.store(bug.map_or(0, |bug| bug as u8 + 1), Ordering::Relaxed);
+}

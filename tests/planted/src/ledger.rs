@@ -1,0 +1,231 @@
+//! The ledger: every defect that can be planted, what it takes out, what breaks, and who must notice.
+//!
+//! The checkers know nothing of it. An entry is caught only when its layer names its invariant.
+
+use earnest_planted_hooks::Bug;
+
+use crate::Layer::{self, Model, Simulation};
+
+/// One defect.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Which.
+    pub bug: Bug,
+    /// What it takes out.
+    pub removes: &'static str,
+    /// What must be seen broken.
+    pub breaks: &'static str,
+    /// Who must see it.
+    pub layer: Layer,
+}
+
+const fn entry(bug: Bug, removes: &'static str, breaks: &'static str, layer: Layer) -> Entry {
+    Entry {
+        bug,
+        removes,
+        breaks,
+        layer,
+    }
+}
+
+/// All of them.
+pub const LEDGER: &[Entry] = &[
+    entry(
+        Bug::NoCompareAndSet,
+        "a decision is written over the one that stands",
+        "M3",
+        Model(&["reuse"]),
+    ),
+    entry(
+        Bug::OppositeIsToldOk,
+        "a caller whose decision lost the race is told OK",
+        "M3",
+        Model(&["reuse"]),
+    ),
+    entry(
+        Bug::TwoOfOneIdInABatch,
+        "two commands of one transaction share a batch",
+        "M3",
+        Simulation,
+    ),
+    entry(
+        Bug::OtherContentIsTaken,
+        "a Prepare of the same id with other content is taken for a repeated one",
+        "M6",
+        Model(&["reuse"]),
+    ),
+    entry(
+        Bug::NoTombstone,
+        "a Cancel that comes before its Prepare leaves nothing behind",
+        "M5",
+        Model(&["initiator"]),
+    ),
+    entry(
+        Bug::SilenceCounts,
+        "a check-back without an answer uses the budget up",
+        "P6",
+        Model(&["initiator"]),
+    ),
+    entry(
+        Bug::SilenceCancels,
+        "a check-back without an answer cancels",
+        "P6",
+        Model(&["initiator"]),
+    ),
+    entry(
+        Bug::BudgetCancelsLocal,
+        "a spent budget cancels a transaction with a local outcome",
+        "P6",
+        Model(&["initiator"]),
+    ),
+    entry(
+        Bug::DeadlineCancelsLocal,
+        "the deadline cancels a transaction whose initiator can be asked",
+        "M2",
+        Simulation,
+    ),
+    entry(
+        Bug::FenceIsOnlyRead,
+        "the fencing read reads and inserts nothing",
+        "M4",
+        Model(&["initiator"]),
+    ),
+    entry(
+        Bug::FenceIsNotReadLast,
+        "COMMIT is sent without a last look at the fence row",
+        "M1",
+        Model(&["initiator"]),
+    ),
+    entry(
+        Bug::InboxIsIgnored,
+        "a message that was taken before runs its handler again",
+        "K2",
+        Model(&["initiator"]),
+    ),
+    entry(
+        Bug::CancelOwes,
+        "a cancelled transaction owes its deliveries too",
+        "P3",
+        Model(&["reuse"]),
+    ),
+    entry(
+        Bug::StaleCheckBackCounts,
+        "the end of a check-back is written without a look at its token",
+        "R2",
+        Model(&["nodes"]),
+    ),
+    entry(
+        Bug::StaleDeadlineCounts,
+        "a passed deadline is written without a look at its token",
+        "R2",
+        Model(&["deadline"]),
+    ),
+    entry(
+        Bug::StaleDeliveryCounts,
+        "the end of a delivery is written without a look at its token",
+        "R2",
+        Model(&["nodes"]),
+    ),
+    entry(
+        Bug::TokenIsNotSpent,
+        "work that a person takes away keeps its token",
+        "R2",
+        Model(&["people"]),
+    ),
+    entry(
+        Bug::ClaimKeepsTheToken,
+        "a claim of a delivery does not raise its token",
+        "R2",
+        Model(&["nodes"]),
+    ),
+    entry(
+        Bug::SilenceDelivers,
+        "a delivery without an answer counts as done",
+        "K1",
+        Model(&["reuse"]),
+    ),
+    entry(
+        Bug::FailureDelivers,
+        "a delivery that was refused for good counts as done",
+        "K1",
+        Model(&["people"]),
+    ),
+    entry(
+        Bug::MissingAnswerIsOk,
+        "a message that the answer to its batch left out counts as done",
+        "K1",
+        Simulation,
+    ),
+    entry(
+        Bug::DeletionDelivers,
+        "what a deleted subscription was owed counts as done",
+        "K1",
+        Model(&["nobody"]),
+    ),
+    entry(
+        Bug::DoneIsNotCounted,
+        "a delivery that is done is still counted as owed",
+        "K3",
+        Model(&["initiator"]),
+    ),
+    entry(
+        Bug::ParkedIsFinal,
+        "a transaction is final although a delivery of it is parked",
+        "K3",
+        Model(&["nobody"]),
+    ),
+    entry(
+        Bug::OrphanIsDropped,
+        "a message whose topic has no subscription at the decision is dropped",
+        "P4",
+        Simulation,
+    ),
+    entry(
+        Bug::OrderIsIgnored,
+        "a message does not wait for the one in front of it",
+        "P9",
+        Model(&["ordered"]),
+    ),
+    entry(
+        Bug::RetryJumpsTheQueue,
+        "a retry by hand makes a message due that is not the first of its key",
+        "P9",
+        Simulation,
+    ),
+    entry(
+        Bug::DeadKeepTheirWork,
+        "what a dead node held stays held",
+        "V1",
+        Model(&["ordered"]),
+    ),
+    entry(
+        Bug::BuriedNodeLivesOn,
+        "a node that was taken for dead is told that it lives",
+        "V1",
+        Simulation,
+    ),
+    entry(
+        Bug::OrphansAreKept,
+        "after a COMMIT of unknown outcome the node keeps the epoch that leased it work",
+        "V1",
+        Simulation,
+    ),
+    entry(
+        Bug::RetryIsForgotten,
+        "a delivery that failed for now is never due again",
+        "V1",
+        Model(&["reuse"]),
+    ),
+    entry(
+        Bug::NextOfKeyIsForgotten,
+        "a delivery that is done makes the next one of its key not due",
+        "V1",
+        Model(&["ordered"]),
+    ),
+    entry(
+        Bug::BreakerStaysOpen,
+        "a breaker that opened never lets a probe through",
+        "V1",
+        Simulation,
+    ),
+];
