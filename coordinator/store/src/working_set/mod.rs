@@ -10,6 +10,8 @@ mod needs;
 mod queue;
 mod rows;
 mod run;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
