@@ -106,6 +106,7 @@ impl Faults {
                 }
             }
             Kind::Orphan => self.orphan(step).await?,
+            Kind::Unconfirmed => self.unconfirmed(step).await,
             Kind::Die => {}
         }
         Ok(())
@@ -113,22 +114,36 @@ impl Faults {
 
     /// What coordinators say is kept back until a transaction of the shop is seen to wait for it; then the shop dies.
     async fn orphan(&self, step: &Step) -> Result<()> {
-        let set = |trouble| {
-            for coordinator in self.stage.coordinators() {
-                coordinator.proxy.set(trouble);
-            }
-        };
-        set(Trouble::Silence(Direction::Out));
+        self.set_all(Trouble::Silence(Direction::Out));
+        self.shows_one_of_the_shop().await;
+        let shop = self.stage.member(step.target)?;
+        let mut life = shop.life().await;
+        life.kill().await?;
+        self.set_all(Trouble::None);
+        sleep(step.lasts).await;
+        shop.start(&mut life).await
+    }
+
+    /// A prepare's answer is still on its way when coordinators stop hearing anything: COMMIT follows, and no confirm.
+    async fn unconfirmed(&self, step: &Step) {
+        self.set_all(Trouble::Delay(Duration::from_millis(150)));
+        self.shows_one_of_the_shop().await;
+        self.set_all(Trouble::Silence(Direction::In));
+        sleep(step.lasts).await;
+        self.set_all(Trouble::None);
+    }
+
+    fn set_all(&self, trouble: Trouble) {
+        for coordinator in self.stage.coordinators() {
+            coordinator.proxy.set(trouble);
+        }
+    }
+
+    async fn shows_one_of_the_shop(&self) {
         let began = Instant::now();
         while began.elapsed() < PATIENCE && !self.shows("PREPARED&initiator=shop").await {
             sleep(Duration::from_millis(5)).await;
         }
-        let shop = self.stage.member(step.target)?;
-        let mut life = shop.life().await;
-        life.kill().await?;
-        set(Trouble::None);
-        sleep(step.lasts).await;
-        shop.start(&mut life).await
     }
 
     /// Brings back whoever dies by itself, which only the shop may, and only when it was ordered to.

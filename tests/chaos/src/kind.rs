@@ -33,13 +33,15 @@ pub enum Kind {
     DatabaseKill,
     /// The shop is killed while it waits for the coordinator's answer to a prepare, which does not come.
     Orphan,
+    /// What the shop sends does not arrive any more once its prepare has: it commits, and its confirm is missing.
+    Unconfirmed,
     /// The shop dies inside a local transaction; not planned here, but asked for by a client.
     Die,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Kill,
         Self::KillLoop,
         Self::Stop,
@@ -53,6 +55,7 @@ impl Kind {
         Self::DiskFull,
         Self::DatabaseKill,
         Self::Orphan,
+        Self::Unconfirmed,
         Self::Die,
     ];
 
@@ -77,6 +80,7 @@ impl Kind {
             Self::DiskFull => "disk-full",
             Self::DatabaseKill => "database-kill",
             Self::Orphan => "kill-unanswered",
+            Self::Unconfirmed => "confirm-kept-back",
             Self::Die => "die-in-transaction",
         }
     }

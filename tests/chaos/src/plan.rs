@@ -96,7 +96,7 @@ fn step(rng: &mut SmallRng, kind: Kind, target: &'static str) -> Step {
         }
         Kind::Reset | Kind::DatabaseKill => 0..=300,
         Kind::Refuse | Kind::Cut => 500..=2_000,
-        Kind::Delay => 1_500..=2_500,
+        Kind::Delay | Kind::Unconfirmed => 1_500..=2_500,
         // Longer than the SDK waits for an answer.
         Kind::SilenceIn | Kind::SilenceOut => 2_500..=4_000,
         Kind::DiskFull | Kind::Die => 1_500..=3_000,
@@ -117,8 +117,7 @@ fn step(rng: &mut SmallRng, kind: Kind, target: &'static str) -> Step {
         trouble: match kind {
             Kind::Refuse => Trouble::Refuse,
             Kind::Reset => Trouble::Reset,
-            // A check-back is then between COMMIT and confirm.
-            Kind::Delay => Trouble::Delay(Duration::from_millis(rng.random_range(280..=360))),
+            Kind::Delay => Trouble::Delay(Duration::from_millis(rng.random_range(50..=400))),
             Kind::SilenceIn => Trouble::Silence(Direction::In),
             Kind::SilenceOut => Trouble::Silence(Direction::Out),
             Kind::Cut => Trouble::Cut(direction, rng.random_range(1..=4_000)),
