@@ -30,11 +30,11 @@ fn undecided(row: &TransactionRow, last: Option<&AttemptRow>, now: Timestamp) ->
         );
     }
     if row.state.options.outcome == InitiatorOutcome::None {
-        let due = row
+        let deadline = row
             .check_due
-            .map_or_else(|| "soon".into(), |due| when(due, now));
+            .map_or_else(|| "is under way".into(), |due| when(due, now));
         return format!(
-            "{initiator} owes a decision since {age}; nobody can be asked, so it is cancelled {due}."
+            "{initiator} has owed a decision for {age}; nobody can be asked, and the deadline, which cancels, {deadline}."
         );
     }
     let next = row.check_due.map_or_else(
@@ -48,7 +48,7 @@ fn undecided(row: &TransactionRow, last: Option<&AttemptRow>, now: Timestamp) ->
         },
     );
     format!(
-        "{initiator} owes a decision since {age}{}; {next}. Nothing to do.",
+        "{initiator} has owed a decision for {age}{}; {next}. Nothing to do.",
         error(last)
     )
 }
@@ -62,7 +62,11 @@ fn finished(detail: &Detail, now: Timestamp) -> String {
     let what = match row.state.phase {
         _ if row.is_tombstone() => "Cancelled before it was prepared".to_owned(),
         Phase::Cancelled => "Cancelled; no message left".to_owned(),
-        _ => format!("Confirmed; all {} deliveries done", detail.deliveries.len()),
+        _ => match detail.deliveries.len() {
+            0 => "Confirmed; nothing was to be delivered".to_owned(),
+            1 => "Confirmed; its delivery is done".to_owned(),
+            count => format!("Confirmed; all {count} deliveries are done"),
+        },
     };
     format!("{what} (decided {at} ago by {by}). Nothing to do.")
 }
@@ -105,7 +109,7 @@ fn owing(detail: &Detail, last: Option<&AttemptRow>, now: Timestamp) -> String {
         String::new()
     };
     format!(
-        "{} is owed since {since}{more}{}; {next}. Nothing to do, or `earnest tx retry {}` to try now.",
+        "{} has been owed for {since}{more}{}; {next}. Nothing to do, or `earnest tx retry {}` to try now.",
         to(first),
         error(last),
         row.id

@@ -102,7 +102,7 @@ async fn shows_the_sentence_first_and_json_is_what_rest_answers() {
     let shown = world.earnest(&["tx", "show", &id]).await.ok().out;
     let first = shown.lines().next().unwrap();
     assert!(
-        first.starts_with("cashier owes a decision since"),
+        first.starts_with("cashier has owed a decision for"),
         "{shown}"
     );
     for part in ["PREPARED", "order-1", "Messages", "payments", "alice"] {

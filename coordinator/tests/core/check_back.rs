@@ -43,7 +43,7 @@ async fn p6_committed_confirms_and_rolled_back_cancels() {
         let id = prepared(&world, &node, 3).await;
         let sentence = node.summary(id).await;
         assert!(
-            sentence.contains("cashier owes a decision")
+            sentence.contains("cashier has owed a decision")
                 && sentence.contains("check-back number 1"),
             "{sentence}"
         );

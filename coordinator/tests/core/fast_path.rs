@@ -45,7 +45,7 @@ async fn p11_confirm_delivers_with_no_claim() {
     assert_eq!(world.sink.times(id), 1);
     let sentence = node.summary(id).await;
     assert!(
-        sentence.starts_with("Confirmed; all 1 deliveries done"),
+        sentence.starts_with("Confirmed; its delivery is done"),
         "{sentence}"
     );
 }

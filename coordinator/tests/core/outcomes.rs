@@ -45,7 +45,7 @@ async fn p6_a_deadline_cancels_only_where_nobody_can_be_asked() {
     assert_eq!(node.phase(late).await, Some(Phase::Prepared));
     let sentence = node.summary(late).await;
     assert!(
-        sentence.contains("nobody can be asked, so it is cancelled"),
+        sentence.contains("nobody can be asked, and the deadline, which cancels, is due in"),
         "{sentence}"
     );
     node.confirm(in_time).await.unwrap();

@@ -39,7 +39,7 @@ async fn p4_a_pause_stops_attempts_gives_back_what_waits_and_loses_nothing() {
     assert_eq!(node.board.total(), 0);
     let sentence = node.summary(late).await;
     assert!(
-        sentence.contains("message 0 to subscription ledger is owed"),
+        sentence.contains("message 0 to subscription ledger has been owed for"),
         "{sentence}"
     );
 

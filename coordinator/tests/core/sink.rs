@@ -80,7 +80,7 @@ async fn k1_nothing_is_delivered_before_the_sink_answers() {
     assert_eq!(detail.transaction.state.phase, Phase::Confirming);
     let sentence = node.summary(id).await;
     assert!(
-        sentence.contains("message 0 to subscription ledger is owed"),
+        sentence.contains("message 0 to subscription ledger has been owed for"),
         "{sentence}"
     );
     assert!(sentence.contains("last error: timeout"), "{sentence}");

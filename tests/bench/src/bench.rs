@@ -60,6 +60,12 @@ impl Bench {
         if runs.is_empty() {
             bail!("nothing is measured with these --only, --transport and --callers together");
         }
+        let length: Duration = runs.iter().map(|run| run.length(&self.options)).sum();
+        say(format!(
+            "{} measurements, about {:.0} s",
+            runs.len(),
+            length.as_secs_f64()
+        ))?;
         say(format!("machine: {}", Machine::this()))?;
         let directory = self.site.directory.clone();
         let sync = tokio::task::spawn_blocking(move || disk::sync_latency(&directory)).await??;
@@ -137,9 +143,18 @@ impl Bench {
         } else {
             &["journal.batch_commands=1"]
         };
-        let coordinator = Coordinator::start(&self.site, settings).await?;
+        let mut coordinator = Coordinator::start(&self.site, settings).await?;
+        let measured = self.messages_of(&coordinator, run).await;
+        coordinator.explain(measured)
+    }
+
+    async fn messages_of(
+        &mut self,
+        coordinator: &Coordinator,
+        run: Messages,
+    ) -> anyhow::Result<()> {
         coordinator.subscribe(&self.consumer_url).await?;
-        let (callers, sender) = self.callers(&coordinator, run).await?;
+        let (callers, sender) = self.callers(coordinator, run).await?;
         let ledger = self.ledger(run.window);
         let before = process::processor_time(coordinator.process)?;
         let seen = load::run(callers, &ledger).await?;
@@ -158,7 +173,7 @@ impl Bench {
         if let Some(sender) = &sender {
             write!(notes, "; the sender's own database: {}", sender.durability)?;
         }
-        self.keep_messages(run, &coordinator, &ledger, &seen, &notes)
+        self.keep_messages(run, coordinator, &ledger, &seen, &notes)
     }
 
     fn keep_messages(

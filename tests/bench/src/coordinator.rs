@@ -76,7 +76,8 @@ pub struct Coordinator {
     pub url: String,
     pub durability: Durability,
     pub process: u32,
-    _child: Child,
+    child: Child,
+    log: PathBuf,
     _directory: TempDir,
 }
 
@@ -128,8 +129,20 @@ impl Coordinator {
             url,
             durability,
             process,
-            _child: child,
+            child,
+            log,
             _directory: directory,
+        })
+    }
+
+    /// What became of a run; where that failed because the coordinator has ended, says so and what it said.
+    pub fn explain<T>(&mut self, run: anyhow::Result<T>) -> anyhow::Result<T> {
+        run.map_err(|error| match self.child.try_wait() {
+            Ok(Some(status)) => error.context(format!(
+                "the coordinator ended during the run ({status}); it says: {}",
+                tail(&self.log)
+            )),
+            _ => error,
         })
     }
 

@@ -46,6 +46,18 @@ impl Run {
         }
     }
 
+    /// About how long it takes.
+    pub fn length(&self, options: &Options) -> Duration {
+        /// Starting the coordinator, connecting, and waiting for what is still to be delivered.
+        const AROUND: Duration = Duration::from_millis(500);
+        let window = match self {
+            // Nothing else is measured by them than what is possible at all.
+            Self::Echo { .. } | Self::StoreRaw { .. } => options.window() / 2,
+            Self::Messages(messages) => messages.window,
+        };
+        options.warm_up() + window + AROUND
+    }
+
     fn is_asked_for(&self, options: &Options) -> bool {
         let case =
             options.only.is_empty() || self.cases().iter().any(|case| options.only.contains(case));

@@ -24,7 +24,8 @@ impl ActorArgs {
 #[derive(Debug, Args)]
 #[command(
     long_about = "Makes everything that a transaction waits for due now: its check-back while it is undecided, its \
-                  deliveries once it is confirmed. What was parked is tried again. Nothing is decided by it.",
+                  deliveries once it is confirmed. What was parked is tried again. Nothing is decided by it: where nobody \
+                  can be asked, a deadline that runs goes on, and a parked transaction gets its whole time anew.",
     after_help = "Example:\n  earnest tx retry 01890a5d-ac96-774b-bcce-b302099a8057"
 )]
 pub(super) struct RetryArgs {
@@ -180,6 +181,7 @@ pub(super) async fn decide(
     let (id, by) = (&of.id, &of.decided_by);
     let owed = match of.open_effects {
         0 => String::new(),
+        1 => "; 1 delivery is owed now".into(),
         count => format!("; {count} deliveries are owed now"),
     };
     output.line(format_args!("{id} is {phase}, decided by {by}{owed}"))

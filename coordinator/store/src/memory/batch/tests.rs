@@ -164,3 +164,56 @@ fn what_is_not_kept_leaves_no_trace() {
     batch.keep();
     assert_ne!(shown(&tables), before, "and kept, it leaves one");
 }
+
+#[test]
+fn p1_a_row_that_was_written_since_it_was_read_is_not_written_over() {
+    let mut tables = some();
+    let read = tables.transactions()[&id(1)].clone();
+    let mut batch = Batch::new(&mut tables);
+    batch
+        .update_transaction(&mut read.clone())
+        .expect("it is as it was read");
+    let late = batch.update_transaction(&mut read.clone());
+    assert!(late.is_err(), "{late:?}");
+}
+
+#[test]
+fn a_record_that_was_removed_for_a_newer_one_is_put_back() {
+    let mut tables = some();
+    let note = AttemptNote {
+        node: "node".into(),
+        target: String::new(),
+        code: "unreachable".into(),
+        error: String::new(),
+        duration: std::time::Duration::ZERO,
+    };
+    let mut fail = |keep: bool| {
+        let row = &tables.transactions()[&id(1)];
+        let failed = Command::CheckedBack {
+            id: id(1),
+            token: row.token,
+            answer: earnest_protocol::CheckBackAnswer::Unknown,
+            jitter: earnest_protocol::Jitter(0),
+            note: note.clone(),
+        };
+        let before = shown(&tables);
+        let mut batch = Batch::new(&mut tables);
+        assert_eq!(run(&mut batch, &[failed]), 1);
+        if keep {
+            batch.keep();
+        } else {
+            drop(batch);
+            assert_eq!(shown(&tables), before);
+        }
+    };
+    for _ in 0..25 {
+        fail(true);
+    }
+    fail(false);
+    fail(true);
+    let numbers: Vec<_> = tables.attempts[&id(1)]
+        .iter()
+        .map(|row| row.number)
+        .collect();
+    assert_eq!(numbers, (1..=5).chain(7..=26).collect::<Vec<_>>());
+}

@@ -5,6 +5,7 @@ mod failure;
 mod opening;
 mod plan;
 mod purge;
+mod revision;
 mod sharing;
 
 use std::{path::Path, sync::Arc};
