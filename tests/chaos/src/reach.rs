@@ -48,8 +48,8 @@ static ONE_NODE: [&[Reach]; 2] = [
         reach(Kind::SilenceOut, &[A], ONE),
         reach(Kind::Cut, &[A, "books"], ONE),
         reach(Kind::DiskFull, &[A, "shop"], ONE),
-        reach(Kind::Orphan, &["shop"], &["shop"]),
-        reach(Kind::Unconfirmed, &["shop"], &["shop"]),
+        reach(Kind::Orphan, &["shop", "shop"], &["shop"]),
+        reach(Kind::Unconfirmed, &["shop", "shop", "shop"], &["shop"]),
     ],
 ];
 
@@ -69,8 +69,8 @@ static TWO_NODES: [&[Reach]; 2] = [
         reach(Kind::SilenceOut, &[DATABASE], LINES),
         reach(Kind::Cut, &[B, DATABASE], LINES),
         reach(Kind::DiskFull, &["shop"], &["shop", "books", "mail"]),
-        reach(Kind::Orphan, &["shop"], &["shop"]),
-        reach(Kind::Unconfirmed, &["shop"], &["shop"]),
+        reach(Kind::Orphan, &["shop", "shop"], &["shop"]),
+        reach(Kind::Unconfirmed, &["shop", "shop", "shop"], &["shop"]),
     ],
 ];
 
