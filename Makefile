@@ -11,6 +11,7 @@ MINUTES ?=
 SEEDS ?= 10000
 HOURS ?=
 STORE ?=
+NODES ?=
 
 .PHONY: help deps build fmt clippy deny test demo bench soak sim chaos model doc clean
 
@@ -36,10 +37,13 @@ deny: ## check licences, bans, sources and (where possible) advisories of the de
 test: ## run every check there is: lints, build, tests, the demo; prints a table
 	@scripts/test.sh
 
-demo: ## run the payment services, kill them at random moments, check the books; SEED=n repeats a run
-	@scripts/deps.sh toolchain
-	cargo build -p earnest-coordinator -p payments --bins
-	$(TARGET)/debug/payments-demo $(if $(SEED),--seed $(SEED))
+demo: ## kill the payment services at random moments, check the books; SEED=n repeats a run, STORE=postgres NODES=2 has two coordinators
+	@case "$(STORE)" in ""|sqlite|postgres) ;; *) \
+	  echo "make demo: Earnest does not keep its data in '$(STORE)' yet: leave STORE out, or say STORE=postgres" >&2; exit 2 ;; esac
+	@scripts/deps.sh toolchain $(filter postgres,$(STORE))
+	cargo build -p earnest-coordinator -p payments $(if $(filter postgres,$(STORE)),-p earnest-harness) --bins
+	$(if $(filter postgres,$(STORE)),$(TARGET)/debug/earnest-harness postgres -- bash -c 'exec "$$@" --store "$$EARNEST_TEST_POSTGRES_URL"' demo) \
+	  $(TARGET)/debug/payments-demo $(if $(NODES),--nodes $(NODES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: ## measure the speed on this machine (about 6 min.); ARGS="…" is passed on, such as --quick or --help
 	@scripts/deps.sh toolchain

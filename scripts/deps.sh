@@ -3,6 +3,7 @@
 #
 #   scripts/deps.sh            everything that `make test` needs
 #   scripts/deps.sh toolchain  only what a build needs (`make demo`, `make build`)
+#   scripts/deps.sh postgres   only PostgreSQL (`make demo STORE=postgres`); arguments may be given together
 #
 # It installs from the usual registries only, never removes or replaces what a person installed, and starts nothing.
 set -euo pipefail
@@ -154,17 +155,16 @@ need_cargo_deny() {
   [ "$rc" -eq 0 ] || die "cargo-deny couldn't be built: see above. (A network that reaches the crate registry is needed.)"
 }
 
-case "${1:-all}" in
-  toolchain)
-    need_apt gcc cc
-    need_toolchain
-    ;;
-  all)
-    need_apt gcc cc
-    need_toolchain
-    need_postgres
-    need_mariadb
-    need_cargo_deny
-    ;;
-  *) die "unknown argument '$1': use nothing, or 'toolchain'" ;;
-esac
+[ $# -gt 0 ] || set -- toolchain postgres mariadb cargo-deny
+for part in "$@"; do
+  case "$part" in
+    toolchain)
+      need_apt gcc cc
+      need_toolchain
+      ;;
+    postgres) need_postgres ;;
+    mariadb) need_mariadb ;;
+    cargo-deny) need_cargo_deny ;;
+    *) die "unknown argument '$part': use nothing, or some of: toolchain postgres mariadb cargo-deny" ;;
+  esac
+done

@@ -1,4 +1,4 @@
-//! What the four databases say, as plain data: the only thing that the checker and the table are made from.
+//! What the databases say, as plain data: the only thing that the checker and the table are made from.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::member::Member;
 
-/// All four at one moment.
+/// All of them at one moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Books {
     pub coordinator: Coordinator,
@@ -22,7 +22,7 @@ impl Books {
         match consumer {
             Member::Ledger => &self.ledger.inbox,
             Member::Rewards => &self.rewards.inbox,
-            Member::Coordinator | Member::Cashier => &NOTHING,
+            Member::Coordinator(_) | Member::Cashier => &NOTHING,
         }
     }
 
@@ -72,6 +72,17 @@ pub(crate) struct Transaction {
     pub decided_by: Option<String>,
     pub parked: bool,
     pub messages: u32,
+    /// Of its check-back.
+    pub lease: Lease,
+}
+
+/// Who may drive a piece of work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lease {
+    /// The coordinator that holds it and counts as alive.
+    pub holder: Option<Member>,
+    /// Rises by one with each claim, and by one more with its end.
+    pub token: i64,
 }
 
 /// Whether a delivery is owed.
@@ -90,6 +101,7 @@ pub(crate) struct Delivery {
     pub state: DeliveryState,
     /// Its place among the messages of its key, where the consumer asked for order.
     pub order: Option<(String, i64)>,
+    pub lease: Lease,
 }
 
 /// The coordinator's database.

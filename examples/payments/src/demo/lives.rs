@@ -20,6 +20,7 @@ use crate::{
     running::Running,
     seen::Seen,
     stage::Stage,
+    takeover::Left,
     talk::Talk,
     window::{self, CrashPoint, Window},
 };
@@ -53,6 +54,10 @@ pub(crate) struct Death {
 pub(crate) struct Record {
     pub deaths: Vec<Death>,
     pub seen: Seen,
+    /// Work of dead nodes that others finished.
+    pub taken_over: u64,
+    /// What each dead node had leased.
+    left: BTreeMap<Member, Left>,
     /// Undecided transactions that the cashier's last death left behind.
     left_over: BTreeSet<Uuid>,
 }
@@ -88,6 +93,10 @@ impl Record {
                     .filter(|(_, t)| t.phase == Phase::Prepared);
                 self.left_over = undecided.map(|(id, _)| *id).collect();
             }
+            if let Member::Coordinator(_) = member {
+                self.left
+                    .insert(member, Left::by(member, &books.coordinator));
+            }
             self.seen.add(books);
         }
         self.deaths.push(Death { member, windows });
@@ -119,6 +128,28 @@ impl Fates {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What others finished of the work that a node left behind, up to now: counted before it is back, so that it can't have
+    /// been its own doing.
+    async fn stood_in_for(&self, member: Member) {
+        let Some(left) = self.record().left.remove(&member) else {
+            return;
+        };
+        if left.is_nothing() {
+            return;
+        }
+        // What can't be read is not counted.
+        let Ok(now) = self.stage.coordinator().await else {
+            return;
+        };
+        let finished = left.finished(&now);
+        self.record().taken_over += finished;
+        if finished > 0 {
+            self.narrator.say(&format!(
+                "{member:<13} is still dead; others finished {finished} of what it had leased"
+            ));
+        }
+    }
+
     /// Starts a life.
     pub(crate) async fn begin(
         &self,
@@ -129,6 +160,7 @@ impl Fates {
             Some(End::At(point, passing)) => Some((point, passing)),
             Some(End::Killed(_)) | None => None,
         };
+        self.stood_in_for(member).await;
         self.stage.start(member, crash_at).await
     }
 
@@ -198,9 +230,10 @@ impl Fates {
         timeout(OWED_WITHIN, owed).await.with_context(|| {
             format!("the ledger is dead, payments are made, and the coordinator owes it nothing after {OWED_WITHIN:?}")
         })?;
+        let member = coordinator.member;
         self.kill(coordinator).await;
         sleep(down).await;
-        let coordinator = self.begin(Member::Coordinator, None).await?;
+        let coordinator = self.begin(member, None).await?;
         let ledger = self.begin(Member::Ledger, None).await?;
         Ok((coordinator, ledger))
     }
@@ -227,7 +260,7 @@ impl Fates {
             (windows, _) => windows.join(", "),
         };
         self.narrator
-            .say(&format!("{member:<11} dies {how:<33} {what}"));
+            .say(&format!("{member:<13} dies {how:<33} {what}"));
     }
 
     fn unexpected<T>(&self, member: Member, status: std::process::ExitStatus) -> anyhow::Result<T> {

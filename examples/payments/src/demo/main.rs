@@ -1,4 +1,4 @@
-//! The demo: a coordinator and three services that die again and again while customers pay, and then the books, held against
+//! The demo: one coordinator or several and three services that die again and again while customers pay, and then the books, held against
 //! the promises.
 //!
 //! It never repairs anything: all that it does to the platform is to start it, to pay, and to kill.
@@ -18,7 +18,9 @@ mod run;
 mod running;
 mod seen;
 mod stage;
+mod store;
 mod table;
+mod takeover;
 mod talk;
 mod tally;
 mod window;
@@ -26,8 +28,10 @@ mod window;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
+use member::Member;
 use narrator::Narrator;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
+use store::{Place, Store};
 use tokio::signal::{
     ctrl_c,
     unix::{SignalKind, signal},
@@ -45,6 +49,14 @@ struct Flags {
     /// Where the databases and logs go. Those of the run before are replaced.
     #[arg(long, default_value = "demo-data")]
     data: PathBuf,
+    /// Where the coordinators keep everything: `sqlite`, a file in the data directory, or `postgres://USER:PASSWORD@HOST:PORT/DATABASE`,
+    /// a server. On a server a new database is made for the run, and dropped after it unless a promise was found broken; what was
+    /// there is not touched.
+    #[arg(long, default_value = "sqlite", value_name = "sqlite|URL")]
+    store: Place,
+    /// How many coordinators share it, each of which is killed. More than one need a server.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=i64::from(Member::MOST_NODES)))]
+    nodes: u8,
     /// Leaves everything running at the end, to look around, until Ctrl-C.
     #[arg(long)]
     keep: bool,
@@ -55,10 +67,23 @@ struct Flags {
 async fn main() -> ExitCode {
     let flags = Flags::parse();
     let narrator = Narrator::new();
+    if flags.nodes > 1 && matches!(flags.store, Place::Sqlite) {
+        narrator.print("Several coordinators need a database that they can share: make demo STORE=postgres NODES=2\n");
+        return ExitCode::from(2);
+    }
+    let store = match Store::make(flags.store).await {
+        Ok(store) => store,
+        Err(error) => {
+            narrator.print(&format!("The run could not begin: {error:#}\n"));
+            return ExitCode::from(2);
+        }
+    };
     // When this is dropped, whatever the reason, so are the children, and that kills them.
     let running = run::run(run::Options {
         seed: flags.seed.unwrap_or_else(any_seed),
         data: flags.data,
+        store: store.clone(),
+        nodes: flags.nodes,
         keep: flags.keep,
         narrator,
     });
@@ -66,11 +91,15 @@ async fn main() -> ExitCode {
         outcome = running => outcome,
         () = interrupted() => {
             narrator.print("\nInterrupted: everything that was started is stopped.\n");
+            clear_away(&store, narrator).await;
             return ExitCode::from(130);
         }
     };
     match outcome {
-        Ok(0) => ExitCode::SUCCESS,
+        Ok(0) => {
+            clear_away(&store, narrator).await;
+            ExitCode::SUCCESS
+        }
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
             narrator.print(&format!(
@@ -78,6 +107,12 @@ async fn main() -> ExitCode {
             ));
             ExitCode::from(2)
         }
+    }
+}
+
+async fn clear_away(store: &Store, narrator: Narrator) {
+    if let Err(error) = store.remove().await {
+        narrator.print(&format!("{error:#}\n"));
     }
 }
 

@@ -1,28 +1,46 @@
-//! The four processes of the platform.
+//! The processes of the platform: one coordinator or several, and three services.
 
 use std::fmt;
+
+/// What the coordinators are called: their nodes, logs and, where each has one, databases.
+const COORDINATORS: [&str; 3] = ["coordinator", "coordinator-2", "coordinator-3"];
 
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Member {
-    Coordinator,
+    /// Which one of them, from 0; fewer than [`Member::MOST_NODES`].
+    Coordinator(u8),
     Cashier,
     Ledger,
     Rewards,
 }
 
 impl Member {
-    pub(crate) const ALL: [Self; 4] = [
-        Self::Coordinator,
-        Self::Cashier,
-        Self::Ledger,
-        Self::Rewards,
-    ];
+    /// How many coordinators there can be.
+    pub(crate) const MOST_NODES: u8 = COORDINATORS.len() as u8;
+    /// The one that every run has.
+    pub(crate) const FIRST: Self = Self::Coordinator(0);
+    pub(crate) const SERVICES: [Self; 3] = [Self::Cashier, Self::Ledger, Self::Rewards];
 
-    /// Its name: of the service, of its subscription, of its database and log.
+    /// The coordinators of a run.
+    pub(crate) fn coordinators(nodes: u8) -> impl Iterator<Item = Self> {
+        (0..nodes.clamp(1, Self::MOST_NODES)).map(Self::Coordinator)
+    }
+
+    /// All processes of a run, the coordinators first.
+    pub(crate) fn all(nodes: u8) -> impl Iterator<Item = Self> {
+        Self::coordinators(nodes).chain(Self::SERVICES)
+    }
+
+    /// The one of that name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::all(Self::MOST_NODES).find(|member| member.name() == name)
+    }
+
+    /// Its name: of the node, of the service, of its subscription, of its database and log.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Coordinator => "coordinator",
+            Self::Coordinator(node) => COORDINATORS[usize::from(node)],
             Self::Cashier => "cashier",
             Self::Ledger => "ledger",
             Self::Rewards => "rewards",

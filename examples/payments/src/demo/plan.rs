@@ -1,7 +1,7 @@
 //! Everything that a run chooses, from its seed: who dies how and when, and what the customers do. Pure, so that the same seed
 //! makes the same choices; only the machine's timing differs.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use payments::Payment;
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom, seq::SliceRandom};
@@ -27,23 +27,32 @@ pub(crate) struct Life {
 /// Who dies how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
-    lives: [Vec<Life>; 4],
-    /// How long the coordinator and the ledger are down together in the last act.
+    lives: BTreeMap<Member, Vec<Life>>,
+    /// How long the (first) coordinator and the ledger are down together in the last act.
     pub last_act_down: Duration,
 }
 
 impl Plan {
-    pub(crate) fn of(seed: u64) -> Self {
+    /// The choices of a run with this many coordinators.
+    pub(crate) fn of(seed: u64, nodes: u8) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
+        let lives = Member::all(nodes)
+            .map(|member| (member, lives(&mut rng, &deaths(member, nodes))))
+            .collect();
+        let down = if nodes > 1 {
+            OUTLIVES_ITS_LEASE
+        } else {
+            100..=300
+        };
         Self {
-            lives: Member::ALL.map(|member| lives(&mut rng, member)),
-            last_act_down: milliseconds(&mut rng, 100..=300),
+            lives,
+            last_act_down: milliseconds(&mut rng, down),
         }
     }
 
     /// The lives of one process, but for the one that goes on to the end.
     pub(crate) fn lives(&self, member: Member) -> &[Life] {
-        &self.lives[member as usize]
+        self.lives.get(&member).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -58,9 +67,18 @@ struct Deaths {
     down: RangeInclusive<u64>,
 }
 
-fn deaths(member: Member) -> Deaths {
+/// How long a node lies dead that others are to stand in for, in milliseconds.
+const OUTLIVES_ITS_LEASE: RangeInclusive<u64> = 1_500..=2_500;
+
+fn deaths(member: Member, nodes: u8) -> Deaths {
     match member {
-        Member::Coordinator => Deaths {
+        Member::Coordinator(_) if nodes > 1 => Deaths {
+            crash_points: &[],
+            passings: 1..=1,
+            kills: 6,
+            down: OUTLIVES_ITS_LEASE,
+        },
+        Member::Coordinator(_) => Deaths {
             crash_points: &[],
             passings: 1..=1,
             kills: 9,
@@ -93,8 +111,7 @@ fn deaths(member: Member) -> Deaths {
     }
 }
 
-fn lives(rng: &mut SmallRng, member: Member) -> Vec<Life> {
-    let deaths = deaths(member);
+fn lives(rng: &mut SmallRng, deaths: &Deaths) -> Vec<Life> {
     let mut ends = Vec::new();
     // Each step twice.
     for point in deaths.crash_points.iter().chain(deaths.crash_points) {
@@ -208,8 +225,8 @@ mod tests {
 
     #[test]
     fn the_same_seed_makes_the_same_choices_and_another_one_others() {
-        assert_eq!(Plan::of(7), Plan::of(7));
-        assert_ne!(Plan::of(7), Plan::of(8));
+        assert_eq!(Plan::of(7, 2), Plan::of(7, 2));
+        assert_ne!(Plan::of(7, 2), Plan::of(8, 2));
         let errand = |seed| format!("{:?}", Errand::of(seed, 12));
         assert_eq!(errand(7), errand(7));
         assert_ne!(errand(7), errand(8));
@@ -217,11 +234,10 @@ mod tests {
 
     #[test]
     fn every_plan_has_a_death_for_each_window_that_a_crash_point_can_hit() {
-        for seed in 0..50 {
-            let plan = Plan::of(seed);
-            let windows: BTreeSet<Window> = Member::ALL
-                .iter()
-                .flat_map(|member| plan.lives(*member))
+        for (seed, nodes) in (0..50).flat_map(|seed| [(seed, 1), (seed, 2)]) {
+            let plan = Plan::of(seed, nodes);
+            let windows: BTreeSet<Window> = Member::all(nodes)
+                .flat_map(|member| plan.lives(member))
                 .filter_map(|life| match life.end {
                     End::At(point, _) => point.window(),
                     End::Killed(_) => None,
@@ -234,7 +250,7 @@ mod tests {
                 "seed {seed}: {windows:?}"
             );
             assert!(
-                Member::ALL.iter().all(|m| plan.lives(*m).len() >= 3),
+                Member::all(nodes).all(|m| plan.lives(m).len() >= 3),
                 "each is killed several times"
             );
         }

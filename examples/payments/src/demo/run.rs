@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc, sync::atomic::Ordering, time::Duration};
 
 use anyhow::{Context, bail};
+use futures_util::future::try_join_all;
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -14,9 +15,9 @@ use crate::{
     member::Member,
     narrator::Narrator,
     plan::Plan,
-    read,
     running::Running,
     stage::Stage,
+    store::Store,
     table,
     talk::{Pending, Talk},
     tally::Tally,
@@ -29,6 +30,9 @@ const OVER_WITHIN: Duration = Duration::from_secs(40);
 pub(crate) struct Options {
     pub seed: u64,
     pub data: PathBuf,
+    pub store: Store,
+    /// How many coordinators.
+    pub nodes: u8,
     /// Leave everything running at the end.
     pub keep: bool,
     pub narrator: Narrator,
@@ -39,47 +43,65 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<usize> {
     let Options {
         seed,
         data,
+        store,
+        nodes,
         keep,
         narrator,
     } = options;
     narrator.print(&format!(
-        "Seed {seed} (the same choices again: make demo SEED={seed})\n\n"
+        "Seed {seed} (the same choices again: {})\n\n",
+        again(seed, &store, nodes)
     ));
-    let plan = Plan::of(seed);
-    let stage = Arc::new(Stage::new(&data)?);
+    let again = again(seed, &store, nodes);
+    let plan = Plan::of(seed, nodes);
+    let stage = Arc::new(Stage::new(&data, store, nodes)?);
     let counter = Arc::new(Counter::default());
     let fates = Fates::new(Arc::clone(&stage), narrator, Arc::clone(&counter));
-    let mut talk = Talk::to(stage.url(Member::Coordinator))?;
+    let mut talk = stage.talk()?;
 
-    let [coordinator, cashier, ledger, rewards] = raise(&fates, &plan, &mut talk).await?;
-    narrator.say("coordinator, cashier, ledger and rewards are up");
+    let (coordinators, [cashier, ledger, rewards]) = raise(&fates, &plan, &mut talk).await?;
+    let those = coordinators.iter().map(|running| running.member.name());
+    narrator.say(&format!(
+        "{}, cashier, ledger and rewards are up",
+        those.collect::<Vec<_>>().join(", ")
+    ));
     let customers = Customers::new(stage.url(Member::Cashier), seed, Arc::clone(&counter))?;
 
     let deaths = async {
-        let (coordinator, cashier, ledger, rewards) = tokio::try_join!(
-            fates.live(coordinator, plan.lives(Member::Coordinator)),
+        let nodes = coordinators.into_iter().map(|running| {
+            let lives = plan.lives(running.member);
+            fates.live(running, lives)
+        });
+        let (mut coordinators, cashier, ledger, rewards) = tokio::try_join!(
+            try_join_all(nodes),
             fates.live(cashier, plan.lives(Member::Cashier)),
             fates.live(ledger, plan.lives(Member::Ledger)),
             fates.live(rewards, plan.lives(Member::Rewards)),
         )?;
-        let (coordinator, ledger) = fates
-            .die_together(coordinator, ledger, &mut talk, plan.last_act_down)
+        let (first, ledger) = fates
+            .die_together(
+                coordinators.remove(0),
+                ledger,
+                &mut talk,
+                plan.last_act_down,
+            )
             .await?;
         counter.stop();
-        anyhow::Ok([coordinator, cashier, ledger, rewards])
+        coordinators.insert(0, first);
+        coordinators.extend([cashier, ledger, rewards]);
+        anyhow::Ok(coordinators)
     };
     let progress = progress(&fates, &counter);
-    let members = tokio::select! {
+    let mut members = tokio::select! {
         ended = async { tokio::try_join!(deaths, customers.shop()) } => ended?.0,
         never = progress => match never {},
     };
-    let mut members = Vec::from(members);
     narrator.say("no more payments and no more deaths; waiting until nothing is pending");
     until_over(&mut members, &stage, &mut talk, narrator).await?;
     narrator.say("nothing is pending; reading all databases");
 
     let mut evidence = Evidence {
-        books: read::books(stage.data()).await?,
+        books: stage.books().await?,
         seen: std::mem::take(&mut fates.record().seen),
         told: counter.told(),
     };
@@ -91,9 +113,9 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<usize> {
             member.stop().await?;
         }
         // Stopping must not have changed anything.
-        evidence.books = read::books(stage.data()).await?;
+        evidence.books = stage.books().await?;
     }
-    let mut tally = Tally::of(&evidence.books, &fates.record().deaths);
+    let mut tally = Tally::of(&evidence.books, nodes, &fates.record());
     tally.asked = evidence.told.len() as u64;
     tally.repeated_requests = counter.repeats.load(Ordering::Relaxed);
     for (count, consumer) in tally
@@ -110,7 +132,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<usize> {
         "\n{}\n{}{}",
         table::table(&tally),
         table::verdict(&findings),
-        look_next(&stage, &evidence.books, seed, keep)
+        look_next(&stage, &evidence.books, &again, keep)
     ));
     if keep {
         std::future::pending::<()>().await;
@@ -118,12 +140,24 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<usize> {
     Ok(findings.len())
 }
 
-/// Starts all four, the coordinator first.
-async fn raise(fates: &Fates, plan: &Plan, talk: &mut Talk) -> anyhow::Result<[Running; 4]> {
+/// The command that makes the same choices.
+fn again(seed: u64, store: &Store, nodes: u8) -> String {
+    match store {
+        Store::Sqlite => format!("make demo SEED={seed}"),
+        Store::Postgres(_) => format!("make demo STORE=postgres NODES={nodes} SEED={seed}"),
+    }
+}
+
+/// Starts all of them, the coordinators first.
+async fn raise(
+    fates: &Fates,
+    plan: &Plan,
+    talk: &mut Talk,
+) -> anyhow::Result<(Vec<Running>, [Running; 3])> {
     let first = |member| plan.lives(member).first();
-    let coordinator = fates
-        .begin(Member::Coordinator, first(Member::Coordinator))
-        .await?;
+    let coordinators = fates.stage.coordinators();
+    let coordinators =
+        try_join_all(coordinators.map(|member| fates.begin(member, first(member)))).await?;
     // Each payer's payments in order for the ledger; rewards take them as they come.
     talk.subscribe(Member::Ledger, true).await?;
     talk.subscribe(Member::Rewards, false).await?;
@@ -132,7 +166,7 @@ async fn raise(fates: &Fates, plan: &Plan, talk: &mut Talk) -> anyhow::Result<[R
         fates.begin(Member::Ledger, first(Member::Ledger)),
         fates.begin(Member::Rewards, first(Member::Rewards)),
     )?;
-    Ok([coordinator, cashier, ledger, rewards])
+    Ok((coordinators, [cashier, ledger, rewards]))
 }
 
 /// A line each second.
@@ -201,36 +235,42 @@ async fn until_over(
 }
 
 /// Commands that work as they are, from where the demo was started.
-fn look_next(stage: &Stage, books: &Books, seed: u64, keep: bool) -> String {
+fn look_next(stage: &Stage, books: &Books, again: &str, keep: bool) -> String {
     let data = stage.data().display();
-    let earnest = stage.program(Member::Coordinator);
+    let earnest = stage.program(Member::FIRST);
     let earnest = earnest.display();
     let mut lines = vec![format!(
         "\nTo look at next (databases and logs are in {data}/):"
     )];
     let mut line = |what: String| lines.push(format!("  {what}"));
-    if !keep {
-        let flags = stage.flags(Member::Coordinator).join(" ");
+    if !keep && stage.leaves_its_database() {
+        let flags = stage.flags(Member::FIRST).join(" ");
         line(format!("{earnest} {flags} &"));
     }
-    line(format!(
-        "export EARNEST_SERVER={}",
-        stage.url(Member::Coordinator)
-    ));
-    line(format!("{earnest} tx list"));
-    let asked = books
-        .coordinator
-        .transactions
-        .iter()
-        .find(|(_, t)| t.decided_by.as_deref() == Some("check-back"));
-    if let Some((id, _)) = asked {
-        line(format!("{earnest} tx show {id}   # decided by check-back"));
+    if keep || stage.leaves_its_database() {
+        line(format!(
+            "export EARNEST_SERVER={}",
+            stage.url(Member::FIRST)
+        ));
+        line(format!("{earnest} tx list"));
+        let asked = books
+            .coordinator
+            .transactions
+            .iter()
+            .find(|(_, t)| t.decided_by.as_deref() == Some("check-back"));
+        if let Some((id, _)) = asked {
+            line(format!("{earnest} tx show {id}   # decided by check-back"));
+        }
+    } else {
+        line(format!(
+            "{again} ARGS=--keep   # with the coordinators left running"
+        ));
     }
     line(format!(
         "sqlite3 {data}/ledger.db 'SELECT account, sum(cents) FROM line GROUP BY account'"
     ));
     line(format!("grep 'taken before' {data}/ledger.log"));
-    line(format!("make demo SEED={seed}"));
+    line(again.to_owned());
     let text = lines.join("\n") + "\n";
     match std::env::current_dir() {
         Ok(here) => text.replace(&format!("{}/", here.display()), ""),

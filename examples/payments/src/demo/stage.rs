@@ -1,15 +1,17 @@
-//! The four processes: started, made to stand still, killed, stopped. None of them outlives the demo.
+//! The processes: started, made to stand still, killed, stopped. None of them outlives the demo.
 
 use std::{
+    collections::BTreeMap,
     fs::{File, OpenOptions},
     net::{Ipv4Addr, SocketAddr},
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     net::TcpStream,
@@ -19,12 +21,13 @@ use tokio::{
 };
 
 use crate::{
-    books::Books,
+    books::{Books, Coordinator},
     member::Member,
     plan::{BUDGET, accounts},
     ports::free_ports,
     read,
     running::Running,
+    store::Store,
     talk::Talk,
     window::CrashPoint,
 };
@@ -34,12 +37,17 @@ const READ_WITHIN: Duration = Duration::from_secs(2);
 /// How long after prepare the coordinator asks what became of a payment.
 const CHECK_AFTER: Duration = Duration::from_millis(300);
 
+/// How long a dead node's work stays its own, where another can take it.
+const LEASE: Duration = Duration::from_secs(1);
+
 /// What all processes share.
 pub(crate) struct Stage {
     binaries: PathBuf,
     data: PathBuf,
-    ports: [u16; 4],
-    alive: Mutex<[Option<Pid>; 4]>,
+    store: Store,
+    /// The members of this run, and where each listens.
+    ports: BTreeMap<Member, u16>,
+    alive: Mutex<BTreeMap<Member, Pid>>,
     /// Written while everything stands still, read by whoever starts: a process that stood still while it opens its database
     /// would keep it locked for those who want to read it.
     standstill: RwLock<()>,
@@ -49,7 +57,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// Prepares an empty data directory and picks ports.
-    pub(crate) fn new(data: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn new(data: &Path, store: Store, nodes: u8) -> anyhow::Result<Self> {
         let binaries = std::env::current_exe()?
             .parent()
             .context("this program has no directory")?
@@ -63,12 +71,17 @@ impl Stage {
             }
         }
         let lock = empty(data)?;
+        // Two runs at the same time look in different places.
+        let ports = free_ports(
+            Member::all(nodes).count(),
+            std::process::id().wrapping_mul(16),
+        )?;
         Ok(Self {
             binaries,
             data: data.canonicalize()?,
-            // Two runs at the same time look in different places.
-            ports: free_ports(std::process::id().wrapping_mul(16))?,
-            alive: Mutex::new([None; 4]),
+            store,
+            ports: Member::all(nodes).zip(ports).collect(),
+            alive: Mutex::default(),
             standstill: RwLock::new(()),
             _lock: lock,
         })
@@ -79,13 +92,29 @@ impl Stage {
         &self.data
     }
 
+    /// Whether what the coordinator keeps is there after the run, as a file.
+    pub(crate) fn leaves_its_database(&self) -> bool {
+        matches!(self.store, Store::Sqlite)
+    }
+
+    /// The coordinators of this run.
+    pub(crate) fn coordinators(&self) -> impl Iterator<Item = Member> {
+        let is_one = |member: &Member| matches!(member, Member::Coordinator(_));
+        self.ports.keys().copied().filter(is_one)
+    }
+
+    /// Talks to all of them.
+    pub(crate) fn talk(&self) -> anyhow::Result<Talk> {
+        Talk::to(self.coordinators().map(|member| self.url(member)))
+    }
+
     /// Where a process is called.
     pub(crate) fn url(&self, member: Member) -> String {
         format!("http://{}", self.address(member))
     }
 
     fn address(&self, member: Member) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports[member as usize]))
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports[&member]))
     }
 
     /// The file that a process writes its log to.
@@ -96,7 +125,7 @@ impl Stage {
     /// The program of a process, as a person would type it.
     pub(crate) fn program(&self, member: Member) -> PathBuf {
         self.binaries.join(match member {
-            Member::Coordinator => "earnest",
+            Member::Coordinator(_) => "earnest",
             Member::Cashier | Member::Ledger | Member::Rewards => member.name(),
         })
     }
@@ -106,16 +135,28 @@ impl Stage {
         let database = read::database(&self.data, member).display().to_string();
         let listen = self.address(member).to_string();
         let flags: Vec<String> = match member {
-            Member::Coordinator => vec![
-                "serve".into(),
-                "--database".into(),
-                format!("sqlite:{database}"),
-            ],
+            Member::Coordinator(_) => {
+                let mut flags = vec!["serve".into(), "--node".into(), member.to_string()];
+                match &self.store {
+                    Store::Sqlite => {
+                        flags.extend(["--database".into(), format!("sqlite:{database}")]);
+                    }
+                    // It comes in the environment, since a password may be in it.
+                    Store::Postgres(_) => {}
+                }
+                if self.coordinators().count() > 1 {
+                    flags.extend(["--set".into(), format!("lease_ms={}", LEASE.as_millis())]);
+                }
+                flags
+            }
             Member::Cashier | Member::Ledger | Member::Rewards => vec![
                 "--database".into(),
                 database,
                 "--coordinator".into(),
-                self.url(Member::Coordinator),
+                self.coordinators()
+                    .map(|member| self.url(member))
+                    .collect::<Vec<_>>()
+                    .join(","),
             ],
         };
         let own: Vec<String> = match member {
@@ -128,13 +169,13 @@ impl Stage {
                     .collect()
             }
             Member::Rewards => vec!["--budget".into(), BUDGET.to_string()],
-            Member::Coordinator | Member::Ledger => Vec::new(),
+            Member::Coordinator(_) | Member::Ledger => Vec::new(),
         };
         let listen = ["--listen".to_owned(), listen];
         flags.into_iter().chain(listen).chain(own).collect()
     }
 
-    /// Starts a process and waits until it listens. `crash_at` makes it die by itself.
+    /// Starts a process and waits until it listens. `crash_at` makes it die by itself, which it may have done by then.
     pub(crate) async fn start(
         self: &Arc<Self>,
         member: Member,
@@ -162,6 +203,9 @@ impl Stage {
                 command.env_remove(setting);
             }
         }
+        if let (Member::Coordinator(_), Store::Postgres(database)) = (member, &self.store) {
+            command.env("EARNEST_DATABASE", database.url());
+        }
         if let Some((point, passing)) = crash_at {
             command.env("EARNEST_CRASH_AT", format!("{}:{passing}", point.name()));
         }
@@ -173,7 +217,9 @@ impl Stage {
         let mut running = Running::new(Arc::clone(self), member, child);
         tokio::select! {
             listening = self.listening(member) => listening?,
-            status = running.died() => bail!(
+            // A check-back can come, and with it the step, before the port is seen to be open.
+            status = running.died() => ensure!(
+                crash_at.is_some() && status.signal() == Some(Signal::KILL.as_raw()),
                 "the {member} ended while it was starting ({status}); its log ends with:\n{}",
                 self.log_end(member)
             ),
@@ -199,9 +245,9 @@ impl Stage {
             while TcpStream::connect(self.address(member)).await.is_err() {
                 sleep(Duration::from_millis(10)).await;
             }
-            if member == Member::Coordinator {
+            if let Member::Coordinator(_) = member {
                 // It takes its port before its database.
-                let mut talk = Talk::to(self.url(member))?;
+                let mut talk = Talk::to([self.url(member)])?;
                 while talk.owed(None).await.is_err() {
                     sleep(Duration::from_millis(10)).await;
                 }
@@ -236,11 +282,21 @@ impl Stage {
             standing_still(*pid).await;
         }
         meanwhile().await;
-        let books = timeout(READ_WITHIN, read::books(&self.data)).await;
+        let books = timeout(READ_WITHIN, read::books(&self.data, &self.store)).await;
         for pid in self.pids() {
             signal(pid, Signal::CONT);
         }
         books.context("they could not be read in time")?
+    }
+
+    /// Reads all databases while everybody goes on.
+    pub(crate) async fn books(&self) -> anyhow::Result<Books> {
+        read::books(&self.data, &self.store).await
+    }
+
+    /// Reads the coordinator's database while everybody goes on.
+    pub(crate) async fn coordinator(&self) -> anyhow::Result<Coordinator> {
+        read::coordinator(&self.data, &self.store).await
     }
 
     /// What a signal to a process goes to; none: it is gone.
@@ -248,12 +304,16 @@ impl Stage {
         let pid = pid
             .and_then(|pid| i32::try_from(pid).ok())
             .and_then(Pid::from_raw);
-        self.alive.lock().unwrap_or_else(PoisonError::into_inner)[member as usize] = pid;
+        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        match pid {
+            Some(pid) => alive.insert(member, pid),
+            None => alive.remove(&member),
+        };
     }
 
     fn pids(&self) -> Vec<Pid> {
         let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
-        alive.iter().flatten().copied().collect()
+        alive.values().copied().collect()
     }
 }
 
@@ -288,7 +348,7 @@ fn empty(data: &Path) -> anyhow::Result<File> {
     if lock.try_lock().is_err() {
         bail!("another run is using {}", data.display());
     }
-    for member in Member::ALL {
+    for member in Member::all(Member::MOST_NODES) {
         for ending in ["db", "db-wal", "db-shm", "log"] {
             let file = data.join(format!("{member}.{ending}"));
             if file.exists() {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::{member::Member, promise::Finding, tally::Tally};
+use crate::{promise::Finding, tally::Tally};
 
 /// Of each promise, this many breaks are told one by one.
 const TOLD_OF_EACH: usize = 5;
@@ -84,6 +84,13 @@ pub(crate) fn table(tally: &Tally) -> String {
             number_of(tally.budget)
         ),
     );
+    if let Some(taken_over) = tally.taken_over {
+        row(
+            "taken over from a dead node",
+            number(taken_over),
+            "leased by it when it died, done by another before it was back".into(),
+        );
+    }
     text.push('\n');
     windows(&mut text, tally);
     text
@@ -91,22 +98,23 @@ pub(crate) fn table(tally: &Tally) -> String {
 
 fn windows(text: &mut String, tally: &Tally) {
     let _ = write!(text, "  {:<24}", "kills per window");
-    for member in Member::ALL {
-        let _ = write!(text, "{member:>13}");
+    for member in tally.deaths.keys() {
+        let _ = write!(text, "{member:>14}");
     }
     let _ = writeln!(text, "{:>8}   at a crash point", "all");
     for (window, hits) in &tally.windows {
         let _ = write!(text, "  {window:<24}");
-        for hits in hits.by_member {
-            let _ = write!(text, "{hits:>13}");
+        for member in tally.deaths.keys() {
+            let of_it = hits.by_member.get(member).unwrap_or(&0);
+            let _ = write!(text, "{of_it:>14}");
         }
         let _ = writeln!(text, "{:>8}{:>19}", hits.all(), hits.at_crash_points);
     }
     let _ = write!(text, "  {:<24}", "kills");
-    for deaths in tally.deaths {
-        let _ = write!(text, "{deaths:>13}");
+    for deaths in tally.deaths.values() {
+        let _ = write!(text, "{deaths:>14}");
     }
-    let all: u64 = tally.deaths.iter().sum();
+    let all: u64 = tally.deaths.values().sum();
     let _ = writeln!(text, "{all:>8}   (one may hit several windows)");
 }
 

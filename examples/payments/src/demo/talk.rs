@@ -1,6 +1,6 @@
 //! What the demo asks of the coordinator while it runs, as an operator would: subscriptions, and whether anything is owed.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use anyhow::Context;
 use earnest_proto::v1::{
@@ -20,9 +20,15 @@ const RETRY: RetryPolicy = RetryPolicy {
     cap_ms: 1_000,
 };
 
-/// Talks to one coordinator.
+/// Talks to whichever coordinator answers.
 #[derive(Clone)]
 pub(crate) struct Talk {
+    /// The one that is asked first; a failed call moves it to the end.
+    nodes: VecDeque<Node>,
+}
+
+#[derive(Clone)]
+struct Node {
     transactions: CoordinatorClient<Channel>,
     admin: AdminClient<Channel>,
 }
@@ -43,16 +49,37 @@ impl Pending {
 }
 
 impl Talk {
-    pub(crate) fn to(url: String) -> anyhow::Result<Self> {
-        let channel = Channel::from_shared(url)
-            .context("the coordinator's address is not a URL")?
-            .connect_timeout(Duration::from_secs(1))
-            .timeout(Duration::from_secs(5))
-            .connect_lazy();
+    /// To one coordinator or several; each by its URL.
+    pub(crate) fn to(urls: impl IntoIterator<Item = String>) -> anyhow::Result<Self> {
+        let nodes = urls.into_iter().map(|url| {
+            let channel = Channel::from_shared(url)
+                .context("the coordinator's address is not a URL")?
+                .connect_timeout(Duration::from_secs(1))
+                .timeout(Duration::from_secs(5))
+                .connect_lazy();
+            anyhow::Ok(Node {
+                transactions: CoordinatorClient::new(channel.clone()),
+                admin: AdminClient::new(channel),
+            })
+        });
         Ok(Self {
-            transactions: CoordinatorClient::new(channel.clone()),
-            admin: AdminClient::new(channel),
+            nodes: nodes.collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Asks one node. Callers ask again after an error, and then it is the next one's turn.
+    async fn ask<T>(
+        &mut self,
+        question: impl AsyncFnOnce(&mut Node) -> Result<T, Status>,
+    ) -> Result<T, Status> {
+        let Some(node) = self.nodes.front_mut() else {
+            return Err(Status::unavailable("there is no coordinator"));
+        };
+        let answer = question(node).await;
+        if answer.is_err() {
+            self.nodes.rotate_left(1);
+        }
+        answer
     }
 
     /// Sends the payments to a consumer; `ordered`: each payer's one after the other.
@@ -75,8 +102,7 @@ impl Talk {
         let request = PutSubscriptionRequest {
             subscription: Some(subscription),
         };
-        self.admin
-            .put_subscription(request)
+        self.ask(async |node| node.admin.put_subscription(request).await)
             .await
             .with_context(|| {
                 format!("the coordinator does not take the subscription {consumer}")
@@ -95,9 +121,9 @@ impl Talk {
 
     /// Deliveries owed and not parked: to one consumer, or to all.
     pub(crate) async fn owed(&mut self, consumer: Option<Member>) -> Result<u64, Status> {
+        let request = ListSubscriptionsRequest::default();
         let all = self
-            .admin
-            .list_subscriptions(ListSubscriptionsRequest::default())
+            .ask(async |node| node.admin.list_subscriptions(request).await)
             .await?
             .into_inner();
         let of_it = all.subscriptions.iter().filter(|status| {
@@ -113,7 +139,9 @@ impl Talk {
         for parked in [true, false] {
             for id in self.list(3, parked).await? {
                 let request = GetTransactionRequest { id: id.clone() };
-                let detail = self.transactions.get_transaction(request).await?;
+                let detail = self
+                    .ask(async |node| node.transactions.get_transaction(request).await)
+                    .await?;
                 let summary = detail.into_inner().detail.map(|d| d.summary);
                 lines.push(format!("{id}: {}", summary.unwrap_or_default()));
             }
@@ -133,7 +161,9 @@ impl Talk {
             page_size,
             ..ListTransactionsRequest::default()
         };
-        let page = self.transactions.list_transactions(request).await?;
+        let page = self
+            .ask(async |node| node.transactions.list_transactions(request).await)
+            .await?;
         let transactions = page.into_inner().transactions;
         Ok(transactions.into_iter().map(|t| t.id).collect())
     }

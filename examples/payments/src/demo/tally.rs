@@ -4,24 +4,23 @@ use std::collections::BTreeMap;
 
 use crate::{
     books::{Books, Decision, DeliveryState, Phase},
-    lives::{Death, Evidence},
+    lives::{Evidence, Record},
     member::Member,
     promise::{Finding, Promise},
     window::Window,
 };
 
 /// How many deaths hit a window.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Hits {
-    /// By member, as in [`Member::ALL`].
-    pub by_member: [u64; 4],
+    pub by_member: BTreeMap<Member, u64>,
     /// Of them, deaths at a step of the window.
     pub at_crash_points: u64,
 }
 
 impl Hits {
     pub(crate) fn all(&self) -> u64 {
-        self.by_member.iter().sum()
+        self.by_member.values().sum()
     }
 }
 
@@ -48,12 +47,14 @@ pub(crate) struct Tally {
     pub spent: i64,
     pub budget: i64,
     pub windows: BTreeMap<Window, Hits>,
-    /// Deaths of each, as in [`Member::ALL`].
-    pub deaths: [u64; 4],
+    /// Deaths of each member of the run.
+    pub deaths: BTreeMap<Member, u64>,
+    /// Work that a dead node had leased and that another one finished meanwhile; none: there is only one node.
+    pub taken_over: Option<u64>,
 }
 
 impl Tally {
-    pub(crate) fn of(books: &Books, deaths: &[Death]) -> Self {
+    pub(crate) fn of(books: &Books, nodes: u8, record: &Record) -> Self {
         let mut tally = Self {
             committed: books.cashier.payments.len() as u64,
             in_progress_answers: books.coordinator.in_progress_answers,
@@ -63,6 +64,8 @@ impl Tally {
             spent: books.rewards.cashbacks.iter().map(|c| c.cents).sum(),
             budget: books.rewards.budget,
             windows: Window::ALL.map(|w| (w, Hits::default())).into(),
+            deaths: Member::all(nodes).map(|member| (member, 0)).collect(),
+            taken_over: (nodes > 1).then_some(record.taken_over),
             ..Self::default()
         };
         for transaction in books.coordinator.transactions.values() {
@@ -89,11 +92,11 @@ impl Tally {
             *pairs.entry(&line.payment).or_default() += 1;
         }
         tally.pairs = pairs.values().filter(|lines| **lines == 2).count() as u64;
-        for death in deaths {
-            tally.deaths[death.member as usize] += 1;
+        for death in &record.deaths {
+            *tally.deaths.entry(death.member).or_default() += 1;
             for (window, evidence) in &death.windows {
                 let hits = tally.windows.entry(*window).or_default();
-                hits.by_member[death.member as usize] += 1;
+                *hits.by_member.entry(death.member).or_default() += 1;
                 hits.at_crash_points += u64::from(*evidence == Evidence::CrashPoint);
             }
         }
@@ -121,13 +124,18 @@ impl Tally {
             ),
         ];
         let counts = counts.map(|(what, count)| (what.to_owned(), count));
-        let deaths = Member::ALL.map(|member| {
+        let deaths = self.deaths.iter().map(|(member, deaths)| {
             let what = format!("the {member} was not killed several times");
-            (what, u64::from(self.deaths[member as usize] > 1))
+            (what, u64::from(*deaths > 1))
+        });
+        let taken_over = self.taken_over.map(|count| {
+            let what = "no work of a dead coordinator was taken over by another".to_owned();
+            (what, count)
         });
         windows
             .chain(counts)
             .chain(deaths)
+            .chain(taken_over)
             .filter(|(_, count)| *count == 0)
             .map(|(what, _)| Finding {
                 promise: Promise::Proof,
@@ -143,7 +151,7 @@ mod tests {
 
     fn proven() -> Tally {
         let hit = Hits {
-            by_member: [1, 0, 0, 0],
+            by_member: [(Member::FIRST, 1)].into(),
             at_crash_points: 0,
         };
         Tally {
@@ -151,8 +159,9 @@ mod tests {
             cancelled: 1,
             cancelled_by_check_back: 1,
             duplicates: [0, 1],
-            windows: Window::ALL.map(|w| (w, hit)).into(),
-            deaths: [2; 4],
+            windows: Window::ALL.map(|w| (w, hit.clone())).into(),
+            deaths: Member::all(2).map(|member| (member, 2)).collect(),
+            taken_over: Some(1),
             ..Tally::default()
         }
     }
@@ -160,12 +169,13 @@ mod tests {
     #[test]
     fn what_stayed_at_zero_fails_the_run() {
         assert_eq!(proven().unproven(), []);
-        let zeroed: [fn(&mut Tally); 5] = [
+        let zeroed: [fn(&mut Tally); 6] = [
             |t| t.committed = 0,
             |t| t.cancelled = 0,
             |t| t.cancelled_by_check_back = 0,
             |t| t.duplicates = [0, 0],
-            |t| t.deaths[2] = 1,
+            |t| t.deaths.insert(Member::Ledger, 1).map_or((), drop),
+            |t| t.taken_over = Some(0),
         ];
         for zero in zeroed {
             let mut tally = proven();

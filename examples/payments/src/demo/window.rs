@@ -107,7 +107,7 @@ pub(crate) fn seen_in(
     left_over: &BTreeSet<Uuid>,
 ) -> BTreeSet<Window> {
     let mut windows = BTreeSet::new();
-    if matches!(victim, Member::Cashier | Member::Coordinator) {
+    if matches!(victim, Member::Cashier | Member::Coordinator(_)) {
         let undecided = books
             .coordinator
             .transactions
@@ -124,10 +124,13 @@ pub(crate) fn seen_in(
     }
     for delivery in &books.coordinator.deliveries {
         let consumer = delivery.consumer;
-        if delivery.state != DeliveryState::Pending
-            || victim == Member::Cashier
-            || (victim != Member::Coordinator && victim != consumer)
-        {
+        let concerns_it = match victim {
+            // What another node holds, this death does not touch.
+            Member::Coordinator(_) => delivery.lease.holder.is_none_or(|node| node == victim),
+            Member::Cashier => false,
+            Member::Ledger | Member::Rewards => victim == consumer,
+        };
+        if delivery.state != DeliveryState::Pending || !concerns_it {
             continue;
         }
         windows.insert(if books.took(consumer, delivery.transaction) {

@@ -3,7 +3,8 @@
 use super::*;
 use crate::{
     books::{
-        Account, Cashback, Decision, Delivery, DeliveryState, Fence, Line, Paid, Phase, Transaction,
+        Account, Cashback, Decision, Delivery, DeliveryState, Fence, Lease, Line, Paid, Phase,
+        Transaction,
     },
     member::Member,
 };
@@ -55,6 +56,7 @@ fn transaction(number: u128, phase: Phase, by: &str) -> Transaction {
         decided_by: Some(by.to_owned()),
         parked: false,
         messages: 1,
+        lease: Lease::default(),
     }
 }
 
@@ -88,6 +90,7 @@ fn made(e: &mut Evidence, number: u128, cents: i64) {
             consumer,
             state: DeliveryState::Done,
             order: (consumer == Member::Ledger).then(|| (payer.clone(), position)),
+            lease: Lease::default(),
         });
     }
     books.ledger.inbox.insert(id(number));
@@ -180,6 +183,7 @@ fn p3_a_message_of_a_payment_that_was_rolled_back() {
             consumer: Member::Rewards,
             state: DeliveryState::Done,
             order: None,
+            lease: Lease::default(),
         });
         e.books.rewards.inbox.insert(id(4));
     });

@@ -1,24 +1,24 @@
-//! Reads the four databases as they are on disk, whether their owner lives, stands still or is dead. Read-only: it can't
+//! Reads the databases as they are on disk, whether their owner lives, stands still or is dead. Read-only: it can't
 //! repair what it is there to judge.
 //!
 //! The tables of the services are their own; those named `earnest_…` are the SDK's; the coordinator's are in
-//! coordinator/store/migrations/sqlite.
+//! coordinator/store/migrations.
+
+mod coordinator;
 
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, bail};
-use earnest::sqlx::{
-    self, Connection, SqliteConnection,
+use sqlx::{
+    Connection, PgConnection, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteRow},
 };
 use uuid::Uuid;
 
 use crate::{
-    books::{
-        Account, Books, Cashback, Cashier, Coordinator, Delivery, DeliveryState, Fence, Ledger,
-        Line, Paid, Phase, Rewards, Transaction,
-    },
+    books::{Account, Books, Cashback, Cashier, Coordinator, Fence, Ledger, Line, Paid, Rewards},
     member::Member,
+    store::Store,
 };
 
 /// The file of a member's database.
@@ -26,14 +26,27 @@ pub(crate) fn database(data: &Path, member: Member) -> std::path::PathBuf {
     data.join(format!("{member}.db"))
 }
 
-/// Reads all four.
-pub(crate) async fn books(data: &Path) -> anyhow::Result<Books> {
+/// Reads all of them.
+pub(crate) async fn books(data: &Path, store: &Store) -> anyhow::Result<Books> {
     Ok(Books {
-        coordinator: coordinator(&mut open(data, Member::Coordinator).await?).await?,
+        coordinator: coordinator(data, store).await?,
         cashier: cashier(&mut open(data, Member::Cashier).await?).await?,
         ledger: ledger(&mut open(data, Member::Ledger).await?).await?,
         rewards: rewards(&mut open(data, Member::Rewards).await?).await?,
     })
+}
+
+/// Reads the coordinator's.
+pub(crate) async fn coordinator(data: &Path, store: &Store) -> anyhow::Result<Coordinator> {
+    match store {
+        Store::Sqlite => coordinator::sqlite(&mut open(data, Member::FIRST).await?).await,
+        Store::Postgres(database) => {
+            let mut db = PgConnection::connect_with(&database.to_read())
+                .await
+                .context("can't read the coordinators' PostgreSQL")?;
+            coordinator::postgres(&mut db).await
+        }
+    }
 }
 
 async fn open(data: &Path, member: Member) -> anyhow::Result<SqliteConnection> {
@@ -55,66 +68,6 @@ where
         .fetch_all(db)
         .await
         .with_context(|| format!("can't run: {sql}"))
-}
-
-/// Id, phase, business key, who decided, whether it is parked, messages, answers *in progress*.
-type TransactionRow = (Vec<u8>, i64, String, Option<String>, bool, u32, i64);
-/// Transaction, subscription, state, key and place in its order.
-type DeliveryRow = (Vec<u8>, String, i64, Option<String>, Option<i64>);
-
-async fn coordinator(db: &mut SqliteConnection) -> anyhow::Result<Coordinator> {
-    let mut coordinator = Coordinator::default();
-    // One view of all tables, also while the owner is at work.
-    let mut view = db.begin().await?;
-    let transactions: Vec<TransactionRow> = rows(
-        &mut view,
-        "SELECT id, phase, business_key, decided_by, parked IS NOT NULL OR parked_effects > 0, message_count, \
-         in_progress_answers FROM transactions",
-    )
-    .await?;
-    for (id, phase, business_key, decided_by, parked, messages, in_progress) in transactions {
-        let transaction = Transaction {
-            phase: match phase {
-                1 => Phase::Prepared,
-                2 => Phase::Confirming,
-                3 => Phase::Confirmed,
-                4 => Phase::Cancelling,
-                5 => Phase::Cancelled,
-                other => bail!("the coordinator has a transaction in phase {other}"),
-            },
-            business_key,
-            decided_by,
-            parked,
-            messages,
-        };
-        coordinator.in_progress_answers += u64::try_from(in_progress)?;
-        coordinator
-            .transactions
-            .insert(Uuid::from_slice(&id)?, transaction);
-    }
-    let deliveries: Vec<DeliveryRow> = rows(
-        &mut view,
-        "SELECT transaction_id, subscription, state, order_key, order_position FROM deliveries",
-    )
-    .await?;
-    for (transaction, subscription, state, key, position) in deliveries {
-        let consumer = Member::ALL
-            .into_iter()
-            .find(|m| m.name() == subscription)
-            .with_context(|| format!("a delivery is owed to {subscription:?}"))?;
-        coordinator.deliveries.push(Delivery {
-            transaction: Uuid::from_slice(&transaction)?,
-            consumer,
-            state: match state {
-                1 => DeliveryState::Pending,
-                2 => DeliveryState::Done,
-                3 => DeliveryState::Parked,
-                other => bail!("the coordinator has a delivery in state {other}"),
-            },
-            order: key.zip(position),
-        });
-    }
-    Ok(coordinator)
 }
 
 async fn cashier(db: &mut SqliteConnection) -> anyhow::Result<Cashier> {
