@@ -60,10 +60,10 @@ sim: ## simulate nodes, services, network and faults; SEEDS=10000 or SEEDS=a..b,
 	cargo build --release -p earnest-simulation --bins
 	$(TARGET)/release/earnest-simulation --jobs 2 --seeds $(SEEDS) $(if $(HOURS),--hours $(HOURS)) $(ARGS)
 
-chaos: ## break real processes, connections and disks for MINUTES=… (5 unless said); SEED=n repeats the choices
+chaos: ## break real processes, connections and disks, one seed or for MINUTES=…; SEED=n repeats the choices
 	@scripts/deps.sh toolchain
 	cargo build -p earnest-coordinator -p earnest-chaos --bins
-	$(TARGET)/debug/earnest-chaos run --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED)) $(ARGS)
+	$(TARGET)/debug/earnest-chaos run $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 model: ## check the protocol's model exhaustively, within larger bounds than the tests do
 	@scripts/deps.sh toolchain
