@@ -37,10 +37,13 @@ pub fn settle(
     policy: &RetryPolicy,
     jitter: Jitter,
 ) -> Settled {
+    let silence_delivers = planted!(SilenceDelivers) && answer == DeliveryAnswer::Unknown;
+    let failure_delivers = planted!(FailureDelivers) && matches!(answer, DeliveryAnswer::Failed(_));
+    if silence_delivers || failure_delivers {
+        return Settled::Done;
+    }
     match answer {
         DeliveryAnswer::Ok => Settled::Done,
-        DeliveryAnswer::Unknown if planted!(SilenceDelivers) => Settled::Done,
-        DeliveryAnswer::Failed(_) if planted!(FailureDelivers) => Settled::Done,
         DeliveryAnswer::Failed(reason) => Settled::Park(ParkReason::new(reason)),
         DeliveryAnswer::Refused | DeliveryAnswer::InProgress | DeliveryAnswer::Unknown => {
             Settled::RetryAfter(policy.delay(attempt, jitter))
