@@ -67,7 +67,7 @@ pub fn run(plan: &Plan, with_trace: bool) -> Outcome {
         .rng_seed(RngSeed::from_bytes(&plan.seed.to_le_bytes()))
         .build()
         .expect("a runtime of one thread needs nothing that could be missing");
-    runtime.block_on(async {
+    let (outcome, world) = runtime.block_on(async {
         let start = Instant::now();
         let world = World::new(plan, with_trace);
         world.subscribe_all().await;
@@ -80,7 +80,7 @@ pub fn run(plan: &Plan, with_trace: bool) -> Outcome {
         }
         let (hash, steps, trace) = world.trace.finish();
         let faults = world.met();
-        Outcome {
+        let outcome = Outcome {
             seed: plan.seed,
             violations: world.book.violations.take(),
             steps,
@@ -90,8 +90,18 @@ pub fn run(plan: &Plan, with_trace: bool) -> Outcome {
             simulated: start.elapsed(),
             hash,
             trace,
-        }
-    })
+        };
+        world.let_go();
+        (outcome, Arc::downgrade(&world))
+    });
+    // Tasks that still wait hold on to the world.
+    drop(runtime);
+    assert_eq!(
+        world.strong_count(),
+        0,
+        "a run that is over stays in memory"
+    );
+    outcome
 }
 
 /// Load and faults, until the last fault is over and every operation has ended or died.

@@ -84,6 +84,14 @@ impl World {
         &**self.observer.store()
     }
 
+    /// The run is over. A node holds on to the world through what it calls services by, and the world to the node: without
+    /// this every run of a long search would stay in memory.
+    pub(crate) fn let_go(&self) {
+        for node in &self.nodes {
+            node.let_go();
+        }
+    }
+
     /// How often each kind of fault met something.
     pub(crate) fn met(&self) -> BTreeMap<&'static str, u64> {
         self.network.met()

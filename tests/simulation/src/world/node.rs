@@ -128,6 +128,11 @@ impl NodeSlot {
         });
     }
 
+    /// The run is over: nothing may hold on to the world that holds on to it.
+    pub(super) fn let_go(&self) {
+        *self.slot() = Slot::Down;
+    }
+
     /// One fault fewer keeps it down.
     pub(super) fn start_again(&self, world: &Arc<World>) {
         if self.held_down.fetch_sub(1, Ordering::Relaxed) == 1 {
