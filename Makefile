@@ -8,7 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 SEED ?=
 ARGS ?=
 MINUTES ?=
-SEEDS ?= 10000
+SEEDS ?= 2000
 HOURS ?=
 STORE ?=
 NODES ?=
@@ -55,7 +55,7 @@ soak: ## load the coordinator for MINUTES=… (10 unless said) and watch its mem
 	cargo build --release -p earnest-coordinator -p earnest-bench --bins
 	$(TARGET)/release/earnest-bench --soak $(or $(MINUTES),10) $(ARGS)
 
-sim: ## simulate nodes, services, network and faults; SEEDS=10000 or SEEDS=a..b, HOURS=… is a limit
+sim: ## simulate nodes, services, network and faults; SEEDS=2000 or SEEDS=a..b, HOURS=… is a limit
 	@scripts/deps.sh toolchain
 	cargo build --release -p earnest-simulation --bins
 	$(TARGET)/release/earnest-simulation --jobs 2 --seeds $(SEEDS) $(if $(HOURS),--hours $(HOURS)) $(ARGS)
