@@ -28,7 +28,7 @@ pub(crate) struct Draft {
 /// The row that was written first and must be there last.
 pub(crate) enum FirstRow {
     Outcome,
-    Inbox(InboxKey),
+    Inbox { key: InboxKey, created_us: i64 },
 }
 
 impl FirstRow {
@@ -36,7 +36,7 @@ impl FirstRow {
     fn step(&self, initiator: Step, consumer: Step) -> Step {
         match self {
             Self::Outcome => initiator,
-            Self::Inbox(_) => consumer,
+            Self::Inbox { .. } => consumer,
         }
     }
 }
@@ -53,9 +53,13 @@ pub(crate) struct Open<D: Db> {
 impl<D: Db> Open<D> {
     /// `Ok` means committed.
     pub(crate) async fn commit(mut self) -> Result<TransactionId, Error> {
-        if let Err(error) = self.up_to_commit().await {
-            self.give_up().await;
-            return Err(error);
+        match self.up_to_commit().await {
+            Ok(true) => {}
+            Ok(false) => return Err(self.lost().await),
+            Err(error) => {
+                self.give_up().await;
+                return Err(error);
+            }
         }
         let Self {
             sql,
@@ -83,23 +87,20 @@ impl<D: Db> Open<D> {
         Ok(())
     }
 
-    async fn up_to_commit(&mut self) -> Result<(), Error> {
+    /// Whether COMMIT may be sent.
+    async fn up_to_commit(&mut self) -> Result<bool, Error> {
         let id = self.fate.id;
         if self.sql.has_savepoint() {
             return Err(Error::FenceLost { id });
         }
         let sends = !self.draft.messages.is_empty();
         if sends {
-            if let FirstRow::Inbox(_) = self.first_row {
+            if let FirstRow::Inbox { .. } = self.first_row {
                 D::insert_outcome(self.sql.connection_mut(), id, self.fate.created_us).await?;
             }
             self.prepare().await?;
         }
-        if self.first_rows_hold(sends).await? {
-            Ok(())
-        } else {
-            Err(Error::FenceLost { id })
-        }
+        Ok(self.first_rows_hold(sends).await?)
     }
 
     async fn prepare(&mut self) -> Result<(), Error> {
@@ -152,10 +153,48 @@ impl<D: Db> Open<D> {
         let connection = self.sql.connection_mut();
         match &self.first_row {
             FirstRow::Outcome => D::outcome_holds(connection, id, created_us).await,
-            FirstRow::Inbox(key) => {
+            FirstRow::Inbox {
+                key,
+                created_us: message_us,
+            } => {
                 let outcome_holds =
                     !sends || D::outcome_holds(&mut *connection, id, created_us).await?;
-                Ok(outcome_holds && D::inbox_holds(connection, key).await?)
+                Ok(outcome_holds && D::inbox_holds(connection, key, *message_us).await?)
+            }
+        }
+    }
+
+    /// The first row is not where it should be. Most often the database rolled back by itself; but a rollback proves nothing then,
+    /// since it may also have committed by itself. So the fence is asked.
+    async fn lost(self) -> Error {
+        let Self {
+            sql,
+            first_row,
+            mut fate,
+            ..
+        } = self;
+        let id = fate.id;
+        if let Err(error) = sql.rollback().await {
+            tracing::warn!(%id, %error, "the rollback was not answered");
+        }
+        if matches!(first_row, FirstRow::Inbox { .. }) && !fate.told {
+            // There is no outcome row. The inbox tells, when the message is delivered again.
+            fate.ended(Stage::Settled);
+            return Error::FenceLost { id };
+        }
+        match fate.find_out().await {
+            Some(FencingRead::Committed) => {
+                fate.ended(Stage::Committed);
+                Error::CommittedEarly { id }
+            }
+            Some(FencingRead::RolledBack) => {
+                fate.ended(Stage::RolledBack);
+                Error::FenceLost { id }
+            }
+            Some(FencingRead::InProgress | FencingRead::Forgotten | FencingRead::Unclear)
+            | None => {
+                fate.ended(Stage::Settled);
+                Error::OutcomeUnknown(id)
             }
         }
     }
@@ -180,7 +219,7 @@ async fn after_unknown_commit<D: Db>(
 ) -> Result<(), Error> {
     let id = fate.id;
     tracing::warn!(%id, %error, "COMMIT was not answered; asking the fence");
-    if matches!(first_row, FirstRow::Inbox(_)) && !fate.told {
+    if matches!(first_row, FirstRow::Inbox { .. }) && !fate.told {
         // There is no outcome row. The inbox tells, when the message is delivered again.
         return Err(Error::OutcomeUnknown(id));
     }

@@ -96,7 +96,7 @@ async fn take<D: Db>(shared: &Arc<Shared<D>>, message: DeliveredMessage) -> Resu
     let mut open = open(shared, &delivery)
         .await
         .map_err(|error| database(&error))?;
-    let FirstRow::Inbox(key) = &open.first_row else {
+    let FirstRow::Inbox { key, .. } = &open.first_row else {
         unreachable!("a consumer's transaction starts with the inbox row");
     };
     let key = key.clone();
@@ -125,10 +125,13 @@ async fn open<D: Db>(shared: &Arc<Shared<D>>, delivery: &Delivery) -> Result<Ope
         TraceParent::parse(&delivery.traceparent).map(|parent| parent.child(&*shared.chance));
     Ok(Open {
         sql: shared.begin().await?,
-        first_row: FirstRow::Inbox(InboxKey {
-            message: delivery.id,
-            subscription: delivery.subscription.clone(),
-        }),
+        first_row: FirstRow::Inbox {
+            key: InboxKey {
+                message: delivery.id,
+                subscription: delivery.subscription.clone(),
+            },
+            created_us: delivery.created_at_us,
+        },
         draft: Draft {
             traceparent,
             ..Draft::default()

@@ -1,9 +1,11 @@
 //! What can go wrong, as types that say what to do.
 //!
 //! Of everything that [`Tx::commit`](crate::Tx::commit) can return, only [`Error::OutcomeUnknown`] leaves open whether the
-//! local transaction committed; every other error means that it did not.
+//! local transaction committed, and [`Error::CommittedEarly`] says that a part of it did; every other error means that it did not.
 
-use crate::{coordinator_error::CoordinatorError, ids::TransactionId, message::MessageProblem};
+use crate::{
+    coordinator_error::CoordinatorError, ids::TransactionId, message::MessageProblem, sql,
+};
 
 /// Why a call of the SDK failed.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +42,16 @@ pub enum Error {
         /// The transaction.
         id: TransactionId,
     },
+    /// The database committed a part of the local transaction by itself, before [`Tx::commit`](crate::Tx::commit): MySQL does so at
+    /// DDL. That part stands, and its messages leave; what came after it was rolled back.
+    #[error(
+        "local transaction {id} was committed before its end, by DDL or by a COMMIT of your own: what came before that stands, and its \
+         messages leave; what came after it was rolled back; don't run DDL inside of a Tx"
+    )]
+    CommittedEarly {
+        /// The transaction.
+        id: TransactionId,
+    },
     /// COMMIT was sent and its outcome can't be learnt now. It is not lost: a check-back settles it.
     #[error(
         "the outcome of transaction {0} is not known yet: COMMIT was sent, and the database did not say what became \
@@ -64,12 +76,14 @@ impl From<CoordinatorError> for Error {
 
 impl Error {
     /// Whether the same business operation may succeed if it is simply run again, from `begin()`.
-    /// Never so for [`Error::OutcomeUnknown`], since it may already have happened.
+    /// Never so for [`Error::OutcomeUnknown`] and [`Error::CommittedEarly`], since it may already have happened.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Setup(_) | Self::OutcomeUnknown(_) | Self::Message(_) | Self::LentTransaction => {
-                false
-            }
+            Self::Setup(_)
+            | Self::OutcomeUnknown(_)
+            | Self::CommittedEarly { .. }
+            | Self::Message(_)
+            | Self::LentTransaction => false,
             Self::AlreadyDecided { .. } | Self::FenceLost { .. } => true,
             Self::Database(error) => is_passing(error),
             Self::Coordinator(error) => error.is_retryable(),
@@ -81,15 +95,7 @@ impl Error {
 fn is_passing(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Database(error) => match error.code().as_deref() {
-            // PostgreSQL: serialization failure, deadlock, lock not available.
-            Some("40001" | "40P01" | "55P03") => true,
-            // SQLite: the low byte is the primary code; 5 busy, 6 locked.
-            Some(code) => code
-                .parse::<u32>()
-                .is_ok_and(|code| matches!(code & 0xff, 5 | 6)),
-            None => false,
-        },
+        sqlx::Error::Database(error) => sql::is_passing(&**error),
         _ => false,
     }
 }
@@ -174,6 +180,9 @@ mod respond {
                     StatusCode::SERVICE_UNAVAILABLE,
                     "the outcome is not known yet",
                 ),
+                Error::CommittedEarly { .. } => {
+                    (StatusCode::INTERNAL_SERVER_ERROR, "only a part was done")
+                }
                 Error::Message(_) => (
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "a message could not be made",
@@ -187,7 +196,8 @@ mod respond {
             let transaction_id = match &self {
                 Error::OutcomeUnknown(id)
                 | Error::AlreadyDecided { id, .. }
-                | Error::FenceLost { id } => Some(id.to_string()),
+                | Error::FenceLost { id }
+                | Error::CommittedEarly { id } => Some(id.to_string()),
                 _ => None,
             };
             let retryable = self.is_retryable();

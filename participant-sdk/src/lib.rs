@@ -148,3 +148,29 @@ pub mod sqlite {
     /// [`crate::Builder`] on SQLite.
     pub type Builder = crate::Builder<sqlx::Sqlite>;
 }
+
+/// Earnest on PostgreSQL.
+#[cfg(feature = "postgres")]
+pub mod postgres {
+    pub use crate::sql::postgres::{SCHEMA, migrate};
+
+    /// [`crate::Earnest`] on PostgreSQL.
+    pub type Earnest = crate::Earnest<sqlx::Postgres>;
+    /// [`crate::Tx`] on PostgreSQL.
+    pub type Tx = crate::Tx<sqlx::Postgres>;
+    /// [`crate::Builder`] on PostgreSQL.
+    pub type Builder = crate::Builder<sqlx::Postgres>;
+}
+
+/// Earnest on MySQL and MariaDB.
+#[cfg(feature = "mysql")]
+pub mod mysql {
+    pub use crate::sql::mysql::{SCHEMA, migrate};
+
+    /// [`crate::Earnest`] on MySQL.
+    pub type Earnest = crate::Earnest<sqlx::MySql>;
+    /// [`crate::Tx`] on MySQL.
+    pub type Tx = crate::Tx<sqlx::MySql>;
+    /// [`crate::Builder`] on MySQL.
+    pub type Builder = crate::Builder<sqlx::MySql>;
+}

@@ -44,6 +44,12 @@ pub fn may_commit(own_rows: &[Outcome]) -> bool {
     own_rows == [Outcome::Committed] || planted!(FenceIsNotReadLast)
 }
 
+/// Whether a consumer's COMMIT may be sent: its transaction, asked last, still sees exactly its own inbox row, and rows of the
+/// message's age have not been purged meanwhile. A purge may have taken away the row that would have made it a duplicate.
+pub(crate) fn may_acknowledge(own_rows: i64, created_us: i64, horizon_us: i64) -> bool {
+    own_rows == 1 && remembers(created_us, horizon_us)
+}
+
 /// What the fencing read found, after its insert was durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FencingRead {
@@ -136,6 +142,14 @@ mod tests {
         assert_eq!(inbox(1, false), Inbox::New);
         assert_eq!(inbox(0, true), Inbox::Duplicate);
         assert_eq!(inbox(0, false), Inbox::Forgotten);
+    }
+
+    #[test]
+    fn p8_only_an_own_row_within_the_horizon_lets_a_consumer_commit() {
+        assert!(may_acknowledge(1, 100, 100));
+        assert!(!may_acknowledge(0, 100, 100));
+        assert!(!may_acknowledge(2, 100, 100));
+        assert!(!may_acknowledge(1, 99, 100));
     }
 
     #[test]

@@ -17,13 +17,25 @@ use crate::{
 pub(crate) mod local;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "mysql")]
+pub(crate) mod mysql;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub(crate) mod pooled;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 
 /// The newest version of Earnest's tables that this crate knows.
 pub(crate) const SCHEMA_VERSION: i64 = 1;
+
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+const TABLES: [&str; 3] = ["earnest_resource", "earnest_fence", "earnest_inbox"];
+
+/// A row is looked for by its id, which carries the initiator's time; it is judged by the coordinator's time. The clocks
+/// may differ by this much before old rows stay a little longer.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+const CLOCK_SLACK_US: i64 = 24 * 3_600 * 1_000_000;
 
 /// A database that Earnest's fence can live in. Sealed: see the modules of this crate for the databases there are.
 pub trait Db: Dialect {}
@@ -123,10 +135,12 @@ pub trait Dialect: Sized + Send + Sync + 'static {
         created_us: i64,
     ) -> impl Future<Output = Result<Inbox, sqlx::Error>> + Send;
 
-    /// The last statement before a consumer's COMMIT: whether exactly its inbox row is still there.
+    /// The last statement before a consumer's COMMIT: whether exactly its inbox row is still there, and no purge of rows of its age
+    /// came in between.
     fn inbox_holds(
         connection: &mut Self::Connection,
         key: &InboxKey,
+        created_us: i64,
     ) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
 
     /// Looks for Earnest's tables.
@@ -149,4 +163,19 @@ pub trait Dialect: Sized + Send + Sync + 'static {
         cutoff_us: i64,
         limit: u32,
     ) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;
+}
+
+/// Whether a database error is of the kind that passes: locks, deadlocks, shutdowns.
+pub(crate) fn is_passing(error: &dyn sqlx::error::DatabaseError) -> bool {
+    let asked: &[fn(&dyn sqlx::error::DatabaseError) -> Option<bool>] = &[
+        #[cfg(feature = "sqlite")]
+        sqlite::is_passing,
+        #[cfg(feature = "postgres")]
+        postgres::is_passing,
+        #[cfg(feature = "mysql")]
+        mysql::is_passing,
+        #[cfg(feature = "memory")]
+        memory::is_passing,
+    ];
+    asked.iter().find_map(|ask| ask(error)).unwrap_or(false)
 }

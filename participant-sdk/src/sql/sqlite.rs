@@ -4,9 +4,14 @@
 //! another one wrote, and a fencing insert waits for (or is refused by) an open one instead of passing it.
 //! The user's busy_timeout is never changed.
 
-use sqlx::{Pool, Row, SqlSafeStr, Sqlite, SqliteConnection};
+use sqlx::{
+    Pool, Row, SqlSafeStr, Sqlite, SqliteConnection, error::DatabaseError, sqlite::SqliteError,
+};
 
-use super::{Db, Dialect, InboxKey, Resource, Tables, pooled::PooledTransaction};
+use super::{
+    CLOCK_SLACK_US, Db, Dialect, InboxKey, Resource, TABLES, Tables,
+    pooled::{Pooled, PooledTransaction},
+};
 use crate::{
     fence::{self, FencingRead, Inbox, Outcome},
     ids::TransactionId,
@@ -15,18 +20,14 @@ use crate::{
 /// The tables, as plain statements that change nothing when they are run again.
 pub const SCHEMA: &str = include_str!("../../migrations/sqlite/0001_earnest.sql");
 
-const TABLES: [&str; 3] = ["earnest_resource", "earnest_fence", "earnest_inbox"];
-
-/// A row is looked for by its id, which carries the initiator's time; it is judged by the coordinator's time. The clocks
-/// may differ by this much before old rows stay a little longer.
-const CLOCK_SLACK_US: i64 = 24 * 3_600 * 1_000_000;
-
 /// Creates Earnest's tables where they are missing.
 pub async fn migrate(pool: &Pool<Sqlite>) -> Result<(), sqlx::Error> {
     <Sqlite as Dialect>::migrate(pool).await
 }
 
 impl Db for Sqlite {}
+
+impl Pooled for Sqlite {}
 
 impl Dialect for Sqlite {
     type Pool = Pool<Sqlite>;
@@ -126,24 +127,17 @@ impl Dialect for Sqlite {
         .execute(&mut *connection)
         .await?
         .rows_affected();
-        let row_there = inserted == 0 && Self::inbox_holds(connection, key).await?;
+        let row_there = inserted == 0 && inbox_rows(connection, key).await?.0 == 1;
         Ok(fence::inbox(inserted, row_there))
     }
 
     async fn inbox_holds(
         connection: &mut SqliteConnection,
         key: &InboxKey,
+        created_us: i64,
     ) -> Result<bool, sqlx::Error> {
-        let rows: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM earnest_inbox \
-             WHERE transaction_id = ?1 AND ordinal = ?2 AND subscription = ?3",
-        )
-        .bind(key.message.transaction.to_string())
-        .bind(key.message.ordinal)
-        .bind(&key.subscription)
-        .fetch_one(connection)
-        .await?;
-        Ok(rows == 1)
+        let (rows, horizon_us) = inbox_rows(connection, key).await?;
+        Ok(fence::may_acknowledge(rows, created_us, horizon_us))
     }
 
     async fn tables(pool: &Pool<Self>) -> Result<Tables, sqlx::Error> {
@@ -245,6 +239,30 @@ impl Dialect for Sqlite {
         transaction.commit().await?;
         Ok(deleted.len() as u64)
     }
+}
+
+/// How many rows there are of this key, and the horizon.
+async fn inbox_rows(
+    connection: &mut SqliteConnection,
+    key: &InboxKey,
+) -> Result<(i64, i64), sqlx::Error> {
+    sqlx::query_as(
+        "SELECT (SELECT count(*) FROM earnest_inbox \
+         WHERE transaction_id = ?1 AND ordinal = ?2 AND subscription = ?3), horizon_us FROM earnest_resource",
+    )
+    .bind(key.message.transaction.to_string())
+    .bind(key.message.ordinal)
+    .bind(&key.subscription)
+    .fetch_one(connection)
+    .await
+}
+
+/// Whether the error is of the kind that passes; `None` when another database said it.
+pub(super) fn is_passing(error: &dyn DatabaseError) -> Option<bool> {
+    error.try_downcast_ref::<SqliteError>()?;
+    // The low byte is the primary code; 5 busy, 6 locked.
+    let code = error.code().and_then(|code| code.parse::<u32>().ok());
+    Some(code.is_some_and(|code| matches!(code & 0xff, 5 | 6)))
 }
 
 #[cfg(test)]

@@ -141,10 +141,19 @@ impl Dialect for Memory {
         Ok(fence::inbox(1, true))
     }
 
-    async fn inbox_holds(connection: &mut Connection, key: &InboxKey) -> Result<bool, sqlx::Error> {
+    async fn inbox_holds(
+        connection: &mut Connection,
+        key: &InboxKey,
+        created_us: i64,
+    ) -> Result<bool, sqlx::Error> {
         let session = &mut connection.session;
         session.statement().await?;
-        Ok(session.own(&Key::Inbox(key.clone())).is_some())
+        let rows = session.own(&Key::Inbox(key.clone())).map_or(0, |_| 1);
+        Ok(fence::may_acknowledge(
+            rows,
+            created_us,
+            session.horizon_us(),
+        ))
     }
 
     async fn tables(pool: &Database) -> Result<Tables, sqlx::Error> {

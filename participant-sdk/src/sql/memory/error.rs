@@ -55,6 +55,12 @@ pub(super) fn is_lock_timeout(error: &sqlx::Error) -> bool {
         .is_some_and(|error| error.code().as_deref() == Some(LOCK_NOT_AVAILABLE))
 }
 
+/// Whether the error is of the kind that passes; `None` when another database said it.
+pub(in crate::sql) fn is_passing(error: &dyn DatabaseError) -> Option<bool> {
+    let error = error.try_downcast_ref::<MemoryError>()?;
+    Some(matches!(error.code, "40001" | LOCK_NOT_AVAILABLE))
+}
+
 fn database(code: &'static str, message: &'static str) -> sqlx::Error {
     sqlx::Error::Database(Box::new(MemoryError { code, message }))
 }

@@ -27,6 +27,7 @@ use tokio::{sync::Notify, time::Instant};
 
 pub use connection::Connection;
 pub use dialect::{LocalTransaction, Memory};
+pub(super) use error::is_passing;
 pub use fault::{Fault, Operation};
 
 use crate::{

@@ -1,6 +1,9 @@
 //! The database in memory.
 
-use std::sync::Mutex;
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU32, Ordering},
+};
 use std::time::Duration;
 
 use earnest::{
@@ -31,7 +34,9 @@ impl Home for Memory {
     const OPEN_ELSEWHERE: CheckBackResult = CheckBackResult::InProgress;
 
     async fn create() -> Database {
-        let database = Database::new("a database in memory");
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let database = Database::new(format!("database {number} in memory"));
         database.set_lock_timeout(Duration::from_millis(200));
         database
     }

@@ -1,6 +1,10 @@
 //! A database under test: how to make one, how a service uses it, and how to make it fail.
 
 mod memory;
+mod mysql;
+mod postgres;
+pub(crate) mod proxy;
+pub(crate) mod server;
 mod sqlite;
 
 use std::future::Future;
@@ -17,6 +21,15 @@ pub(crate) enum Cut {
     Before,
     /// It takes effect, and is answered with an error.
     After,
+}
+
+impl From<Cut> for proxy::Fate {
+    fn from(cut: Cut) -> Self {
+        match cut {
+            Cut::Before => Self::Before,
+            Cut::After => Self::After,
+        }
+    }
 }
 
 /// A kind of database, with Earnest's tables and one table of the service's own.
