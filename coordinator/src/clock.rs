@@ -76,6 +76,11 @@ impl Environment {
         TransactionId::from_parts(self.now(), self.draw(Rng::random))
     }
 
+    /// A number that no other run of a node has drawn.
+    pub fn line(&self) -> i64 {
+        self.draw(Rng::random)
+    }
+
     fn draw<T>(&self, draw: impl FnOnce(&mut SmallRng) -> T) -> T {
         draw(&mut self.chance.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -19,3 +19,4 @@ pub mod sink;
 pub mod telemetry;
 pub mod threads;
 pub mod transport;
+pub mod vigil;

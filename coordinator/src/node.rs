@@ -25,6 +25,7 @@ use crate::{
     telemetry::Metrics,
     threads::InnerThreads,
     transport::{self, AppState, BindError, Server, ServerOptions},
+    vigil::Vigil,
 };
 
 pub use crate::config::NodeConfig;
@@ -128,6 +129,9 @@ impl Node {
         let board = Arc::new(Board::new(config.board));
         let metrics = Arc::new(Metrics::default());
         Driver::enrol(&*store, &board, &config.driver).await?;
+        let vigil = Arc::new(Vigil::new(environment.line(), &config.driver.node));
+        // A loss that is known already must hold from the first call on.
+        vigil.look(&*store).await?;
         let writers = TaskTracker::new();
         let dispatcher = Arc::new(BoardDispatcher(Arc::clone(&board)));
         let journal = threads.run(|| {
@@ -136,6 +140,7 @@ impl Node {
                 dispatcher,
                 config.journal,
                 Arc::clone(&metrics),
+                Arc::clone(&vigil),
                 &writers,
             )
         });
@@ -155,6 +160,7 @@ impl Node {
                 board: Arc::clone(&board),
                 check_back: Arc::clone(&check_back) as _,
                 environment: environment.clone(),
+                vigil: Arc::clone(&vigil),
             },
             config.service,
         );
@@ -168,6 +174,7 @@ impl Node {
             delivery,
             environment,
             metrics: Arc::clone(&metrics),
+            vigil,
         };
         let driver = threads.run(|| Driver::start(parts, config.driver));
         let (draining, close_port) = (CancellationToken::new(), CancellationToken::new());

@@ -119,6 +119,7 @@ impl<D: Db> Open<D> {
             messages: std::mem::take(&mut self.draft.messages),
             options: Some(shared.options),
             traceparent: traceparent.as_str().to_owned(),
+            marks: vec![],
         };
         crash_point(Step::BeforePrepare);
         self.fate.told = true;

@@ -22,7 +22,8 @@ use tonic::{
 };
 
 use crate::{
-    clock::Chance, coordinator_error::CoordinatorError, error::SetupError, reconnect::Pauses,
+    clock::Chance, coordinator_error::CoordinatorError, error::SetupError, marks::Marks,
+    reconnect::Pauses,
 };
 
 type Client = CoordinatorClient<Channel>;
@@ -36,6 +37,7 @@ pub(crate) struct Coordinator {
     /// The endpoint that answered last; tried first.
     current: AtomicUsize,
     chance: Arc<dyn Chance>,
+    marks: Marks,
 }
 
 /// A call that failed in the end.
@@ -96,6 +98,7 @@ impl Coordinator {
             clients: channels.into_iter().map(Client::new).collect(),
             current: AtomicUsize::new(0),
             chance,
+            marks: Marks::default(),
         }
     }
 
@@ -105,13 +108,12 @@ impl Coordinator {
         request: &PrepareRequest,
     ) -> Result<v1::Transaction, Failed> {
         let reply = self
-            .call(
-                "Prepare",
-                deadline,
-                request,
-                |mut client, request| async move { client.prepare(request).await },
-            )
+            .call("Prepare", deadline, request, |mut client, mut request| {
+                request.get_mut().marks = self.marks.all();
+                async move { client.prepare(request).await }
+            })
             .await?;
+        self.marks.keep(reply.mark);
         Ok(reply.transaction.unwrap_or_default())
     }
 
@@ -120,13 +122,13 @@ impl Coordinator {
         deadline: Duration,
         request: &ConfirmRequest,
     ) -> Result<(), Failed> {
-        self.call(
-            "Confirm",
-            deadline,
-            request,
-            |mut client, request| async move { client.confirm(request).await },
-        )
-        .await?;
+        let reply = self
+            .call("Confirm", deadline, request, |mut client, mut request| {
+                request.get_mut().marks = self.marks.all();
+                async move { client.confirm(request).await }
+            })
+            .await?;
+        self.marks.keep(reply.mark);
         Ok(())
     }
 
@@ -135,13 +137,13 @@ impl Coordinator {
         deadline: Duration,
         request: &CancelRequest,
     ) -> Result<(), Failed> {
-        self.call(
-            "Cancel",
-            deadline,
-            request,
-            |mut client, request| async move { client.cancel(request).await },
-        )
-        .await?;
+        let reply = self
+            .call("Cancel", deadline, request, |mut client, mut request| {
+                request.get_mut().marks = self.marks.all();
+                async move { client.cancel(request).await }
+            })
+            .await?;
+        self.marks.keep(reply.mark);
         Ok(())
     }
 

@@ -32,6 +32,8 @@ pub enum Reason {
     NotInitiator,
     /// The coordinator's database does not answer, or the node is leaving.
     Unavailable,
+    /// The coordinator's database has forgotten what it acknowledged, and waits for an operator.
+    DatabaseLoss,
     /// A fault of the coordinator's own.
     Internal,
     /// A reason that this version doesn't know.
@@ -51,6 +53,7 @@ impl Reason {
             "ID_TOO_OLD" => Self::IdTooOld,
             "NOT_INITIATOR" => Self::NotInitiator,
             "UNAVAILABLE" => Self::Unavailable,
+            "DATABASE_LOSS" => Self::DatabaseLoss,
             "INTERNAL" => Self::Internal,
             other => Self::Other(other.to_owned()),
         }

@@ -68,6 +68,7 @@ mod fate;
 pub mod fence;
 mod handler;
 mod ids;
+mod marks;
 mod message;
 mod open;
 mod participant;

@@ -68,6 +68,7 @@ impl<D: Db> Shared<D> {
         ConfirmRequest {
             id: id.to_string(),
             initiator: self.service.clone(),
+            marks: vec![],
         }
     }
 
@@ -76,6 +77,7 @@ impl<D: Db> Shared<D> {
             id: id.to_string(),
             initiator: self.service.clone(),
             namespace: self.namespace.clone(),
+            marks: vec![],
         }
     }
 

@@ -8,6 +8,7 @@
 mod actor;
 mod client;
 mod config;
+mod database;
 mod error;
 mod json;
 mod log;
@@ -70,6 +71,8 @@ enum Command {
     Subscription(subscription::SubscriptionArgs),
     /// Say where services are called
     Service(service::ServiceArgs),
+    /// See whether the database has forgotten anything, and say how to go on
+    Database(database::DatabaseArgs),
     /// Prepare a service's own database
     Sdk(sdk::SdkArgs),
 }
@@ -106,6 +109,7 @@ fn run(cli: Cli, environment: &Environment, output: &mut Output) -> Result<ExitC
         Command::Serve(args) => return serve::run(&args, environment, output),
         Command::Config(args) => config::run(&args, output)?,
         Command::Sdk(args) => sdk::run(&args, output)?,
+        Command::Database(args) => client::block_on(database::run(args, output))?,
         Command::Tx(args) => client::block_on(transaction::run(args, environment, output))?,
         Command::Subscription(args) => {
             client::block_on(subscription::run(args, environment, output))?;

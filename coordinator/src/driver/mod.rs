@@ -25,7 +25,13 @@ pub use board::{Board, BoardDispatcher, BoardOptions, TargetStatus};
 pub use breaker::{Breaker, BreakerState};
 pub use outcome::CallOutcome;
 
-use crate::{clock::Environment, journal::Journal, service::CheckBackPort, telemetry::Metrics};
+use crate::{
+    clock::Environment,
+    journal::Journal,
+    service::CheckBackPort,
+    telemetry::Metrics,
+    vigil::{self, Vigil},
+};
 
 /// Hands messages to a destination.
 #[async_trait]
@@ -83,6 +89,8 @@ pub struct DriverParts {
     pub environment: Environment,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// While it misses something, no work is taken up.
+    pub vigil: Arc<Vigil>,
 }
 
 /// The running driver.
@@ -118,6 +126,12 @@ impl Driver {
         let (loops, runs, heart) = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
         let (store, board) = (Arc::clone(&parts.store), Arc::clone(&parts.board));
         let parts = Arc::new(parts);
+        loops.spawn(vigil::watch(
+            Arc::clone(&parts.vigil),
+            Arc::clone(&store),
+            options.lease / 3,
+            stop.clone(),
+        ));
         loops.spawn(runner::run(
             Arc::clone(&parts),
             options.clone(),
@@ -136,7 +150,7 @@ impl Driver {
             stop_heart.clone(),
         ));
         loops.spawn(reaper::purge_loop(
-            Arc::clone(&store),
+            Arc::clone(&parts),
             options.clone(),
             stop.clone(),
         ));

@@ -2,10 +2,9 @@
 
 use std::{error::Error, sync::Arc, time::Duration};
 
-use earnest_store::Store;
 use tokio_util::sync::CancellationToken;
 
-use super::DriverOptions;
+use super::{DriverOptions, DriverParts};
 
 /// Transactions of one step.
 const STEP: usize = 200;
@@ -14,7 +13,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Purges until `stop`.
 pub(super) async fn purge_loop(
-    store: Arc<dyn Store>,
+    parts: Arc<DriverParts>,
     options: DriverOptions,
     stop: CancellationToken,
 ) {
@@ -26,7 +25,11 @@ pub(super) async fn purge_loop(
             () = tokio::time::sleep(wait) => {}
         }
         wait = options.purge_every;
-        match store.purge(options.retention, STEP).await {
+        // What is left is evidence.
+        if parts.vigil.refuse().is_err() {
+            continue;
+        }
+        match parts.store.purge(options.retention, STEP).await {
             Ok(report) => {
                 removed += report.removed;
                 if report.more {

@@ -14,7 +14,7 @@ use earnest_store::{Admission, Command, Rejection, Reply, Store, StoreError, Wor
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-use crate::telemetry::Metrics;
+use crate::{telemetry::Metrics, vigil::Vigil};
 
 /// Bounds of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +100,7 @@ pub struct Journal {
     commands: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     options: JournalOptions,
+    vigil: Arc<Vigil>,
 }
 
 impl Journal {
@@ -109,13 +110,14 @@ impl Journal {
         dispatcher: Arc<dyn Dispatcher>,
         options: JournalOptions,
         metrics: Arc<Metrics>,
+        vigil: Arc<Vigil>,
         tasks: &TaskTracker,
     ) -> Self {
         // The queue is bounded by the two semaphores, in commands and in bytes.
-        let writer = writer::Writer::new(store, dispatcher, options, metrics);
-        let lane = |_| {
+        let writer = writer::Writer::new(store, dispatcher, options, metrics, Arc::clone(&vigil));
+        let lane = |lane| {
             let (sender, receiver) = mpsc::unbounded_channel();
-            tasks.spawn(writer.clone().run(receiver));
+            tasks.spawn(writer.of_lane(lane).run(receiver));
             sender
         };
         let lanes = (0..options.lanes.max(1)).map(lane).collect();
@@ -128,11 +130,16 @@ impl Journal {
             commands,
             bytes,
             options,
+            vigil,
         }
     }
 
-    /// Writes a caller's command; refused at once when the queue is full (P13).
+    /// Writes a caller's command; refused at once when the queue is full (P13), and while the database is known to have
+    /// forgotten something (R5).
     pub async fn write(&self, command: Command) -> Result<Result<Reply, Rejection>, JournalError> {
+        self.vigil
+            .refuse()
+            .map_err(|error| JournalError::Store(Arc::new(error)))?;
         let weight = self.weight(&command);
         let full = |_| JournalError::Full;
         let room = Room {

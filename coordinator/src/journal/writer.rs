@@ -6,7 +6,7 @@ use earnest_store::{Applied, Command, LeaseGrant, Store, StoreError};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{Answer, Dispatcher, Entry, JournalError, JournalOptions, batch};
-use crate::{crash, planted::planted, telemetry::Metrics};
+use crate::{crash, planted::planted, telemetry::Metrics, vigil::Vigil};
 
 /// How long a batch is tried again while the database fails in a way that may pass; then its callers are
 /// told, since they wait with locks of their own.
@@ -23,6 +23,8 @@ pub(super) struct Writer {
     dispatcher: Arc<dyn Dispatcher>,
     options: JournalOptions,
     metrics: Arc<Metrics>,
+    vigil: Arc<Vigil>,
+    lane: usize,
 }
 
 impl Writer {
@@ -31,12 +33,23 @@ impl Writer {
         dispatcher: Arc<dyn Dispatcher>,
         options: JournalOptions,
         metrics: Arc<Metrics>,
+        vigil: Arc<Vigil>,
     ) -> Self {
         Self {
             store,
             dispatcher,
             options,
             metrics,
+            vigil,
+            lane: 0,
+        }
+    }
+
+    /// The same for another lane.
+    pub(super) fn of_lane(&self, lane: usize) -> Self {
+        Self {
+            lane,
+            ..self.clone()
         }
     }
 
@@ -114,12 +127,25 @@ impl Writer {
     async fn persist(&self, commands: &[Command]) -> Result<Applied, StoreError> {
         let mut waits = RETRY.iter();
         loop {
+            self.vigil.refuse()?;
             crash::batch(crash::Side::Before, commands);
             let grant = LeaseGrant {
                 epoch: self.dispatcher.epoch(),
                 admission: self.dispatcher.admission(),
+                line: self.vigil.line(self.lane),
             };
             match self.store.apply(commands, grant).await {
+                Ok(applied) => {
+                    if let Some(mark) = applied.mark {
+                        self.vigil.wrote(mark);
+                    }
+                    return Ok(applied);
+                }
+                // Not tried again: only a person can say how to go on.
+                Err(StoreError::Forgot(loss)) => {
+                    self.vigil.notice(*loss);
+                    return Err(StoreError::Forgot(loss));
+                }
                 Err(error) if error.is_retryable() => {
                     let unknown = matches!(error, StoreError::CommitUnknown { .. });
                     if unknown && !planted!(OrphansAreKept) {
@@ -131,7 +157,7 @@ impl Writer {
                         None => return Err(error),
                     }
                 }
-                done => return done,
+                Err(error) => return Err(error),
             }
         }
     }

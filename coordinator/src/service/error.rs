@@ -3,7 +3,7 @@
 use std::{error::Error, fmt};
 
 use earnest_protocol::{IdError, LimitError, NameError, OptionsError};
-use earnest_store::{Rejection, StoreError, TransactionRow};
+use earnest_store::{Loss, Rejection, StoreError, TransactionRow};
 
 use crate::journal::JournalError;
 
@@ -34,6 +34,8 @@ pub enum Code {
     Overloaded,
     /// The database does not answer, or the node is leaving: again in a moment.
     Unavailable,
+    /// The database has forgotten what it acknowledged: again when an operator has said how to go on.
+    DatabaseLoss,
     /// A fault of the coordinator's own.
     Internal,
 }
@@ -54,13 +56,17 @@ impl Code {
             Self::OutcomeUnclear => "OUTCOME_UNCLEAR",
             Self::Overloaded => "OVERLOADED",
             Self::Unavailable => "UNAVAILABLE",
+            Self::DatabaseLoss => "DATABASE_LOSS",
             Self::Internal => "INTERNAL",
         }
     }
 
     /// Whether the same call may succeed later.
     pub fn is_retryable(self) -> bool {
-        matches!(self, Self::Overloaded | Self::Unavailable)
+        matches!(
+            self,
+            Self::Overloaded | Self::Unavailable | Self::DatabaseLoss
+        )
     }
 }
 
@@ -189,6 +195,11 @@ impl From<Rejection> for ServiceError {
 impl From<JournalError> for ServiceError {
     fn from(error: JournalError) -> Self {
         let hint = "repeat the same call after a moment; it is idempotent";
+        if let JournalError::Store(store) = &error
+            && let StoreError::Forgot(loss) = &**store
+        {
+            return Self::lost(loss);
+        }
         match error {
             JournalError::Full => Self::new(Code::Overloaded, error.to_string(), hint),
             JournalError::Closed => Self::new(Code::Unavailable, error.to_string(), hint),
@@ -201,6 +212,14 @@ impl From<JournalError> for ServiceError {
 }
 
 impl ServiceError {
+    fn lost(loss: &Loss) -> Self {
+        Self::new(
+            Code::DatabaseLoss,
+            format!("the database has forgotten what it acknowledged: {loss}"),
+            "an operator looks with `earnest database show` and decides; repeat the same call after that",
+        )
+    }
+
     fn internal(error: impl Error + Send + Sync + 'static) -> Self {
         let hint = "the coordinator's log says more; please report it";
         Self::new(Code::Internal, "the coordinator could not do this", hint).because(error)
@@ -209,6 +228,9 @@ impl ServiceError {
 
 impl From<StoreError> for ServiceError {
     fn from(error: StoreError) -> Self {
+        if let StoreError::Forgot(loss) = &error {
+            return Self::lost(loss);
+        }
         if error.is_retryable() {
             let hint = "repeat the same call after a moment";
             return Self::new(Code::Unavailable, "the database does not answer", hint)

@@ -1,5 +1,6 @@
 //! The use cases. Every transport calls only this; nothing here knows a wire format or SQL.
 
+mod database;
 mod error;
 mod input;
 mod operate;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use earnest_protocol::Limits;
 use earnest_store::Store;
 
+pub use database::DatabaseStatus;
 pub use error::{Code, ServiceError};
 pub use input::{
     DecideInput, ListInput, MessageInput, OperatorDecideInput, OptionsInput, PrepareInput,
@@ -23,7 +25,7 @@ pub(crate) use summary::age;
 pub use summary::summary;
 pub use transactions::{Recorded, TransactionDetail};
 
-use crate::{clock::Environment, driver::Board, journal::Journal};
+use crate::{clock::Environment, driver::Board, journal::Journal, vigil::Vigil};
 
 /// Bounds and defaults of the use cases.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +67,8 @@ pub struct ServiceParts {
     pub check_back: Arc<dyn CheckBackPort>,
     /// Time and chance.
     pub environment: Environment,
+    /// Watches what the database remembers.
+    pub vigil: Arc<Vigil>,
 }
 
 /// The coordinator, as its transports see it. Cheap to clone.
@@ -75,6 +79,7 @@ pub struct Coordinator {
     board: Arc<Board>,
     check_back: Arc<dyn CheckBackPort>,
     environment: Environment,
+    vigil: Arc<Vigil>,
     options: ServiceOptions,
 }
 
@@ -87,6 +92,7 @@ impl Coordinator {
             board,
             check_back,
             environment,
+            vigil,
         } = parts;
         Self {
             journal,
@@ -94,6 +100,7 @@ impl Coordinator {
             board,
             check_back,
             environment,
+            vigil,
             options,
         }
     }
@@ -106,6 +113,11 @@ impl Coordinator {
     /// The journal, for readiness and metrics.
     pub fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// What the database is known to have forgotten, for readiness and metrics.
+    pub fn vigil(&self) -> &Vigil {
+        &self.vigil
     }
 
     /// The bounds in force.

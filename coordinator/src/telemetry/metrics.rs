@@ -42,19 +42,28 @@ struct PhaseLabels {
     phase: &'static str,
 }
 
-/// What one scrape reads from the store: the gauges that only it knows.
+/// What one scrape reads: the gauges.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
+    /// What the store says; `None`: it does not answer.
+    pub stored: Option<Stored>,
+    /// Commands waiting in the journal.
+    pub journal_depth: usize,
+    /// Work in memory.
+    pub board: usize,
+    /// Lines of which the database has forgotten something.
+    pub losses: usize,
+}
+
+/// The gauges that only the store knows.
+#[derive(Debug, Clone, Default)]
+pub struct Stored {
     /// Transactions by unfinished phase; `PARKED` for undecided parked ones.
     pub unfinished: Vec<(&'static str, u64)>,
     /// Per subscription: namespace, name, pending, parked.
     pub backlog: Vec<(String, String, u64, u64)>,
     /// Age of the oldest pending delivery.
     pub oldest_pending: Duration,
-    /// Commands waiting in the journal.
-    pub journal_depth: usize,
-    /// Work in memory.
-    pub board: usize,
 }
 
 /// All families.
@@ -73,6 +82,8 @@ pub struct Metrics {
     oldest_pending: Gauge<f64, std::sync::atomic::AtomicU64>,
     journal_depth: Gauge,
     board: Gauge,
+    losses: Gauge,
+    database_up: Gauge,
 }
 
 impl Default for Metrics {
@@ -96,6 +107,8 @@ impl Default for Metrics {
             oldest_pending: Gauge::default(),
             journal_depth: Gauge::default(),
             board: Gauge::default(),
+            losses: Gauge::default(),
+            database_up: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -166,6 +179,16 @@ impl Metrics {
             self.journal_depth.clone(),
         );
         r.register("board_work", "Leased work in memory", self.board.clone());
+        r.register(
+            "database_losses",
+            "Lines of batches of which the database has forgotten what it acknowledged: look at once",
+            self.losses.clone(),
+        );
+        r.register(
+            "database_up",
+            "Whether the database has answered this scrape; the gauges that only it knows are missing while it is 0",
+            self.database_up.clone(),
+        );
     }
 
     pub(crate) fn batch_written(
@@ -238,13 +261,15 @@ impl Metrics {
     /// The text of `/metrics` (OpenMetrics), with what `snapshot` adds.
     pub fn render(&self, snapshot: &Snapshot) -> Result<String, FormatError> {
         self.transactions.clear();
-        for (phase, count) in &snapshot.unfinished {
+        self.backlog.clear();
+        let stored = snapshot.stored.as_ref();
+        self.database_up.set(i64::from(stored.is_some()));
+        for (phase, count) in stored.iter().flat_map(|stored| &stored.unfinished) {
             self.transactions
                 .get_or_create(&PhaseLabels { phase })
                 .set(gauge(*count));
         }
-        self.backlog.clear();
-        for (namespace, subscription, pending, parked) in &snapshot.backlog {
+        for (namespace, subscription, pending, parked) in stored.iter().flat_map(|s| &s.backlog) {
             for (state, count) in [("pending", *pending), ("parked", *parked)] {
                 let (namespace, subscription) = (namespace.clone(), subscription.clone());
                 let labels = BacklogLabels {
@@ -255,10 +280,13 @@ impl Metrics {
                 self.backlog.get_or_create(&labels).set(gauge(count));
             }
         }
-        self.oldest_pending
-            .set(snapshot.oldest_pending.as_secs_f64());
+        let oldest = stored
+            .map(|stored| stored.oldest_pending)
+            .unwrap_or_default();
+        self.oldest_pending.set(oldest.as_secs_f64());
         self.journal_depth.set(gauge(snapshot.journal_depth as u64));
         self.board.set(gauge(snapshot.board as u64));
+        self.losses.set(gauge(snapshot.losses as u64));
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

@@ -2,4 +2,4 @@
 
 mod metrics;
 
-pub use metrics::{Metrics, Snapshot};
+pub use metrics::{Metrics, Snapshot, Stored};

@@ -21,6 +21,11 @@ pub(super) enum Unready {
     /// Its database said nothing.
     #[error("the database does not answer within {} s", PATIENCE.as_secs())]
     Silence,
+    /// Something that was acknowledged is missing.
+    #[error(
+        "{0}. `earnest database show` says what may be lost; `earnest database accept-loss` goes on without it"
+    )]
+    Loss(String),
 }
 
 impl Unready {
@@ -29,6 +34,7 @@ impl Unready {
         match self {
             Self::Draining => "draining",
             Self::Database(_) | Self::Silence => "database",
+            Self::Loss(_) => "database-loss",
         }
     }
 }
@@ -45,7 +51,10 @@ impl AppState {
             store.durability().await
         };
         match tokio::time::timeout(PATIENCE, ask).await {
-            Ok(Ok(durability)) => Ok(durability),
+            Ok(Ok(durability)) => match self.coordinator.vigil().refuse() {
+                Ok(()) => Ok(durability),
+                Err(loss) => Err(Unready::Loss(loss.to_string())),
+            },
             Ok(Err(error)) => Err(Unready::Database(error.to_string())),
             Err(_) => Err(Unready::Silence),
         }

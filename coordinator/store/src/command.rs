@@ -7,7 +7,7 @@ use earnest_protocol::{
     ParkReason, Settled, Topic, TransactionId,
 };
 
-use crate::{DeliveryKey, Message, Target, TransactionRow, Work};
+use crate::{DeliveryKey, Line, Mark, Message, Target, TransactionRow, Work};
 
 /// A transaction as Prepare or Submit declares it, checked against the limits.
 #[derive(Debug, Clone)]
@@ -281,6 +281,8 @@ pub struct LeaseGrant {
     pub epoch: NodeEpoch,
     /// What it takes.
     pub admission: Arc<dyn Admission>,
+    /// The line that the batch advances.
+    pub line: Line,
 }
 
 /// What a batch led to.
@@ -290,4 +292,6 @@ pub struct Applied {
     pub results: Vec<Result<Reply, Rejection>>,
     /// Deliveries leased to the node that wrote the batch.
     pub leased: Vec<Work>,
+    /// Where its line stands now; `None`: nothing was written.
+    pub mark: Option<Mark>,
 }

@@ -1,5 +1,7 @@
 //! How a store fails. A command that is refused is no failure: see [`Rejection`](crate::Rejection).
 
+use crate::Loss;
+
 /// Why a batch or query did not run.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -31,6 +33,10 @@ pub enum StoreError {
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
+    /// The database has forgotten what it acknowledged; nothing was written. The same call may succeed when a person has
+    /// said how to go on.
+    #[error("the database has forgotten what it acknowledged: {0}")]
+    Forgot(Box<Loss>),
     /// What was read is not what this program writes.
     #[error("the database holds what this version can't read: {0}")]
     Corrupt(String),
@@ -42,6 +48,9 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::CommitUnknown { .. })
+        matches!(
+            self,
+            Self::Unavailable { .. } | Self::CommitUnknown { .. } | Self::Forgot(_)
+        )
     }
 }

@@ -12,6 +12,7 @@ mod command;
 pub mod conformance;
 mod engine;
 mod error;
+mod mark;
 mod memory;
 pub mod participant;
 mod planted;
@@ -30,6 +31,7 @@ pub use command::{
     NewTransaction, OperatorAction, Rejection, Reply,
 };
 pub use error::StoreError;
+pub use mark::{Line, Loss, LossRow, Mark, Recall};
 pub use memory::MemoryStore;
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use query::{Backlog, Cursor, Detail, Page, TransactionFilter};
@@ -40,7 +42,7 @@ pub use row::{
 pub use sqlite::{SqliteOptions, SqliteStore, Synchronous};
 pub use store::{
     ClaimRequest, Claimed, Durability, JournalStore, LeaseStore, PurgeReport, QueryStore,
-    RegistryStore, RetentionStore, Store,
+    RecallStore, RegistryStore, RetentionStore, Store,
 };
 pub use work::{CheckBackWork, DeliveryWork, Target, Work};
 

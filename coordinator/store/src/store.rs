@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use earnest_protocol::{Name, NodeEpoch, Phase, Timestamp, TransactionId};
 
 use crate::{
-    Applied, AuditRow, Backlog, Command, Cursor, Detail, LeaseGrant, Page, ServiceRow, StoreError,
-    SubscriptionRow, Target, TransactionFilter, TransactionRow, Work,
+    Applied, AuditRow, Backlog, Command, Cursor, Detail, LeaseGrant, LossRow, Mark, Page, Recall,
+    ServiceRow, StoreError, SubscriptionRow, Target, TransactionFilter, TransactionRow, Work,
 };
 
 /// Writing.
@@ -19,6 +19,9 @@ pub trait JournalStore: Send + Sync {
     ///
     /// Commands are idempotent: a batch may be run again after any error. The commands stay the caller's,
     /// who needs them for that.
+    ///
+    /// A batch that writes advances `grant.line`. A database that has forgotten what was acknowledged of that line is
+    /// not written to: [`StoreError::Forgot`].
     async fn apply(&self, commands: &[Command], grant: LeaseGrant) -> Result<Applied, StoreError>;
 }
 
@@ -136,6 +139,19 @@ pub trait RetentionStore: Send + Sync {
     async fn purge(&self, older_than: Duration, limit: usize) -> Result<PurgeReport, StoreError>;
 }
 
+/// What a database remembers of what it acknowledged (R5).
+#[async_trait]
+pub trait RecallStore: Send + Sync {
+    /// What it remembers of `lines`, and what it is known to have forgotten.
+    async fn recall(&self, lines: &[i64]) -> Result<Recall, StoreError>;
+    /// Records that `mark`, which was acknowledged, is missing, so that every node hears of it. Looks again first:
+    /// `Ok(None)`, it is there, or somebody has accepted that it is not.
+    async fn report_loss(&self, mark: &Mark, node: &str) -> Result<Option<LossRow>, StoreError>;
+    /// Goes on with the database as it is: begins an incarnation above all that was reported, writes an audit line, and
+    /// returns what was given up. Empty: nothing was reported, and nothing was done.
+    async fn accept_losses(&self, actor: &str, reason: &str) -> Result<Vec<LossRow>, StoreError>;
+}
+
 /// How durable a commit is, as read from the live connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Durability {
@@ -149,7 +165,9 @@ pub struct Durability {
 
 /// All of it.
 #[async_trait]
-pub trait Store: JournalStore + LeaseStore + QueryStore + RegistryStore + RetentionStore {
+pub trait Store:
+    JournalStore + LeaseStore + QueryStore + RegistryStore + RetentionStore + RecallStore
+{
     /// Read from the live connection, not from a setting.
     async fn durability(&self) -> Result<Durability, StoreError>;
     /// Answers when the database does: readiness.

@@ -2,8 +2,10 @@
 
 mod admin;
 mod configuration;
+mod forgotten;
 mod help;
 mod nodes;
+mod outage;
 mod sdk;
 mod serve;
 mod signals;

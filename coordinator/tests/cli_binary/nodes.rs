@@ -38,7 +38,7 @@ impl Hook {
     }
 }
 
-async fn until(is_so: impl AsyncFn() -> bool) {
+pub(crate) async fn until(is_so: impl AsyncFn() -> bool) {
     let waiting = async {
         while !is_so().await {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;

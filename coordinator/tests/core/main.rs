@@ -13,6 +13,7 @@ mod decisions;
 mod drain;
 mod each_step;
 mod fast_path;
+mod forgotten;
 mod isolation;
 mod leases;
 mod order;

@@ -66,6 +66,7 @@ async fn prepare_confirm_get_and_list() {
     let confirm = v1::ConfirmRequest {
         id: id.clone(),
         initiator: "cashier".into(),
+        ..v1::ConfirmRequest::default()
     };
     let confirmed = client.confirm(confirm).await.unwrap().into_inner();
     let transaction = confirmed.transaction.unwrap();

@@ -25,6 +25,7 @@ async fn confirm(node: &Node, id: &str, initiator: &str) -> Status {
     let request = v1::ConfirmRequest {
         id: id.into(),
         initiator: initiator.into(),
+        ..v1::ConfirmRequest::default()
     };
     node.coordinator().confirm(request).await.unwrap_err()
 }

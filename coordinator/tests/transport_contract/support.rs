@@ -16,6 +16,7 @@ use earnest_coordinator::{
     service::{CheckBackPort, Coordinator, ServiceOptions, ServiceParts},
     telemetry::Metrics,
     transport::{self, AppState, Server, ServerOptions},
+    vigil::Vigil,
 };
 use earnest_proto::v1::{admin_client::AdminClient, coordinator_client::CoordinatorClient};
 use earnest_protocol::{CheckBackAnswer, Timestamp, TransactionId};
@@ -107,6 +108,7 @@ impl Node {
             .await
             .unwrap();
         let metrics = Arc::new(Metrics::default());
+        let vigil = Arc::new(Vigil::new(1, "node"));
         let start = || {
             let dispatcher = Arc::new(BoardDispatcher(Arc::clone(&board)));
             let store = Arc::clone(&store) as Arc<dyn Store>;
@@ -116,6 +118,7 @@ impl Node {
                 dispatcher,
                 setting.journal,
                 metrics,
+                Arc::clone(&vigil),
                 &TaskTracker::new(),
             )
         };
@@ -143,6 +146,7 @@ impl Node {
             board: Arc::clone(&board),
             check_back: Arc::clone(&initiator) as _,
             environment: environment.clone(),
+            vigil,
         };
         let (draining, close_port) = (CancellationToken::new(), CancellationToken::new());
         let app = transport::app(AppState {

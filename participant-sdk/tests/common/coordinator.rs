@@ -230,6 +230,7 @@ impl Coordinator for Service {
         let reply = |phase| PrepareResponse {
             transaction: Some(transaction(&id, phase)),
             created: true,
+            mark: None,
         };
         let act = |state: &mut State| {
             let phase = *state.phases.entry(id.clone()).or_insert(Phase::Prepared);
@@ -246,6 +247,7 @@ impl Coordinator for Service {
         let id = request.id.clone();
         let reply = |phase| ConfirmResponse {
             transaction: Some(transaction(&id, phase)),
+            mark: None,
         };
         let act = |state: &mut State| {
             decide(state, &id, Phase::Confirmed).map(|()| reply(Phase::Confirmed))
@@ -261,6 +263,7 @@ impl Coordinator for Service {
         let id = request.id.clone();
         let reply = |phase| CancelResponse {
             transaction: Some(transaction(&id, phase)),
+            mark: None,
         };
         let act = |state: &mut State| {
             decide(state, &id, Phase::Cancelled).map(|()| reply(Phase::Cancelled))

@@ -109,6 +109,7 @@ impl GrpcCaller {
         let confirm = ConfirmRequest {
             id,
             initiator: INITIATOR.to_owned(),
+            ..ConfirmRequest::default()
         };
         match self.client.confirm(confirm).await {
             Ok(_) => {

@@ -10,8 +10,8 @@ use earnest_protocol::{
 };
 use earnest_store::{
     Admission, Command, Decide, DeliverySettled, Destination, Durability, JournalStore, LeaseGrant,
-    LeaseStore, NewTransaction, RegistryStore, SqliteOptions, SqliteStore, Store, SubscriptionRow,
-    Target, Work,
+    LeaseStore, Line, NewTransaction, RegistryStore, SqliteOptions, SqliteStore, Store,
+    SubscriptionRow, Target, Work,
 };
 use tokio::time::Instant;
 
@@ -99,6 +99,7 @@ impl Batches {
             grant: LeaseGrant {
                 epoch,
                 admission: Arc::new(AdmitAll),
+                line: Line::default(),
             },
             size,
             ids: Ids::seeded(1),

@@ -7,8 +7,10 @@
 //! A server is started once per process and shared; every test gets a database of its own. `earnest-harness postgres mariadb --
 //! COMMAND…` starts them once for a whole command and hands their URLs to it.
 
+mod backup;
 mod container;
 mod database;
+mod frozen;
 mod keeper;
 mod kind;
 mod mariadb;
@@ -18,7 +20,9 @@ mod programs;
 mod server;
 mod shared;
 
-pub use crate::{database::Database, kind::Kind, own::OwnServer, server::Server};
+pub use crate::{
+    backup::Backup, database::Database, frozen::Frozen, kind::Kind, own::OwnServer, server::Server,
+};
 
 /// A new, empty database on the shared PostgreSQL.
 pub async fn postgres() -> Database {

@@ -184,6 +184,7 @@ impl Store {
         let grant = LeaseGrant {
             epoch,
             admission: Arc::new(Admit(admit)),
+            line: earnest_store::Line::default(),
         };
         let mut applied = Ok(Applied::default());
         let next = self.on_a_fork(TestClock::START, |memory| {

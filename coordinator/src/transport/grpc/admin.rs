@@ -109,6 +109,28 @@ impl Admin for Calls {
         Ok(Response::new(v1::ParkTransactionResponse { transaction }))
     }
 
+    async fn get_database(
+        &self,
+        _: Request<v1::GetDatabaseRequest>,
+    ) -> Reply<v1::GetDatabaseResponse> {
+        let found = self.state.coordinator.database().await.map_err(status)?;
+        let database = Some(output::database(&found));
+        Ok(Response::new(v1::GetDatabaseResponse { database }))
+    }
+
+    async fn accept_database_loss(
+        &self,
+        request: Request<v1::AcceptDatabaseLossRequest>,
+    ) -> Reply<v1::AcceptDatabaseLossResponse> {
+        let v1::AcceptDatabaseLossRequest { actor, reason } = request.into_inner();
+        let accepted = self.state.coordinator.accept_losses(&actor, &reason).await;
+        let (found, accepted) = accepted.map_err(status)?;
+        Ok(Response::new(v1::AcceptDatabaseLossResponse {
+            database: Some(output::database(&found)),
+            accepted: accepted.iter().map(output::loss).collect(),
+        }))
+    }
+
     async fn decide_transaction(
         &self,
         request: Request<v1::DecideTransactionRequest>,

@@ -2,6 +2,7 @@
 
 use earnest_proto::v1::{self, coordinator_server::Coordinator};
 use earnest_protocol::Decision;
+use earnest_store::TransactionRow;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use super::{Calls, input, output, status};
@@ -14,17 +15,18 @@ impl Coordinator for Calls {
     async fn prepare(&self, request: Request<v1::PrepareRequest>) -> Reply<v1::PrepareResponse> {
         let (metadata, _, mut request) = request.into_parts();
         trace(&mut request.traceparent, &metadata);
+        let marks = std::mem::take(&mut request.marks);
+        let coordinator = &self.state.coordinator;
         let recorded = async {
-            self.state
-                .coordinator
-                .prepare(input::prepare(request)?)
-                .await
+            coordinator.check_marks(&input::marks(&marks)).await?;
+            coordinator.prepare(input::prepare(request)?).await
         };
         let Recorded { row, created } = recorded.await.map_err(status)?;
         let transaction = Some(output::transaction(&row));
         Ok(Response::new(v1::PrepareResponse {
             transaction,
             created,
+            mark: self.mark(),
         }))
     }
 
@@ -36,9 +38,12 @@ impl Coordinator for Calls {
             initiator: request.initiator,
             namespace: String::new(),
         };
-        let row = self.state.coordinator.decide(input).await.map_err(status)?;
+        let row = self.decide(&request.marks, input).await?;
         let transaction = Some(output::transaction(&row));
-        Ok(Response::new(v1::ConfirmResponse { transaction }))
+        Ok(Response::new(v1::ConfirmResponse {
+            transaction,
+            mark: self.mark(),
+        }))
     }
 
     async fn cancel(&self, request: Request<v1::CancelRequest>) -> Reply<v1::CancelResponse> {
@@ -49,20 +54,29 @@ impl Coordinator for Calls {
             initiator: request.initiator,
             namespace: request.namespace,
         };
-        let row = self.state.coordinator.decide(input).await.map_err(status)?;
+        let row = self.decide(&request.marks, input).await?;
         let transaction = Some(output::transaction(&row));
-        Ok(Response::new(v1::CancelResponse { transaction }))
+        Ok(Response::new(v1::CancelResponse {
+            transaction,
+            mark: self.mark(),
+        }))
     }
 
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Reply<v1::SubmitResponse> {
         let (metadata, _, mut request) = request.into_parts();
         trace(&mut request.traceparent, &metadata);
-        let recorded = self.state.coordinator.submit(input::submit(request)).await;
-        let Recorded { row, created } = recorded.map_err(status)?;
+        let marks = std::mem::take(&mut request.marks);
+        let coordinator = &self.state.coordinator;
+        let recorded = async {
+            coordinator.check_marks(&input::marks(&marks)).await?;
+            coordinator.submit(input::submit(request)).await
+        };
+        let Recorded { row, created } = recorded.await.map_err(status)?;
         let transaction = Some(output::transaction(&row));
         Ok(Response::new(v1::SubmitResponse {
             transaction,
             created,
+            mark: self.mark(),
         }))
     }
 
@@ -112,6 +126,29 @@ impl Coordinator for Calls {
         let service: Result<_, ServiceError> = row.await;
         let service = Some(output::service(&service.map_err(status)?));
         Ok(Response::new(v1::ResolveServiceResponse { service }))
+    }
+}
+
+impl Calls {
+    async fn decide(
+        &self,
+        marks: &[v1::Mark],
+        input: DecideInput,
+    ) -> Result<TransactionRow, Status> {
+        let coordinator = &self.state.coordinator;
+        let decided = async {
+            coordinator.check_marks(&input::marks(marks)).await?;
+            coordinator.decide(input).await
+        };
+        decided.await.map_err(status)
+    }
+
+    /// What the caller may hold against the database later.
+    fn mark(&self) -> Option<v1::Mark> {
+        self.state
+            .coordinator
+            .mark()
+            .map(|mark| output::mark(&mark))
     }
 }
 

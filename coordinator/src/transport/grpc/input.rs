@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use earnest_proto::v1;
-use earnest_protocol::{Decision, InitiatorOutcome, OnBudgetSpent, Phase, RetryPolicy};
-use earnest_store::{Destination, Endpoint, EndpointProtocol};
+use earnest_protocol::{Decision, InitiatorOutcome, OnBudgetSpent, Phase, RetryPolicy, Timestamp};
+use earnest_store::{Destination, Endpoint, EndpointProtocol, Mark};
 
 use crate::service::{
     ListInput, MessageInput, OperatorDecideInput, OptionsInput, PrepareInput, ServiceError,
@@ -13,6 +13,16 @@ use crate::service::{
 };
 
 type Result<T> = std::result::Result<T, ServiceError>;
+
+pub(super) fn marks(marks: &[v1::Mark]) -> Vec<Mark> {
+    let mark = |mark: &v1::Mark| Mark {
+        incarnation: mark.incarnation,
+        line: mark.line,
+        batches: mark.batches,
+        at: Timestamp::from_micros(mark.at_us),
+    };
+    marks.iter().map(mark).collect()
+}
 
 pub(super) fn prepare(request: v1::PrepareRequest) -> Result<PrepareInput> {
     Ok(PrepareInput {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use earnest_proto::v1;
 use earnest_protocol::{DeliveryState, InitiatorOutcome, OnBudgetSpent, Options, Phase, Timestamp};
 use earnest_store::{
-    AttemptKind, AttemptRow, Backlog, DeliveryRow, Destination, EndpointProtocol, Message, Page,
-    ServiceRow, SubscriptionRow, TransactionRow,
+    AttemptKind, AttemptRow, Backlog, DeliveryRow, Destination, EndpointProtocol, LossRow, Mark,
+    Message, Page, ServiceRow, SubscriptionRow, TransactionRow,
 };
 
-use crate::service::TransactionDetail;
+use crate::service::{DatabaseStatus, TransactionDetail};
 
 pub(super) fn transaction(row: &TransactionRow) -> v1::Transaction {
     let text = |name: &Option<_>| name.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -43,6 +43,32 @@ pub(super) fn transaction(row: &TransactionRow) -> v1::Transaction {
         unanswered_check_backs: row.state.unanswered,
         message_count: row.message_count,
         traceparent: row.traceparent.clone(),
+    }
+}
+
+pub(super) fn mark(mark: &Mark) -> v1::Mark {
+    v1::Mark {
+        incarnation: mark.incarnation,
+        line: mark.line,
+        batches: mark.batches,
+        at_us: mark.at.as_micros(),
+    }
+}
+
+pub(super) fn database(status: &DatabaseStatus) -> v1::Database {
+    v1::Database {
+        incarnation: status.incarnation,
+        losses: status.losses.iter().map(loss).collect(),
+    }
+}
+
+pub(super) fn loss(row: &LossRow) -> v1::DatabaseLoss {
+    v1::DatabaseLoss {
+        acknowledged: Some(mark(&row.loss.acknowledged)),
+        found: row.loss.found.unwrap_or_default(),
+        kept_until_us: micros(row.kept_until),
+        noticed_at_us: row.noticed_at.as_micros(),
+        noticed_by: row.noticed_by.clone(),
     }
 }
 

@@ -53,7 +53,7 @@ fn code(code: Code) -> tonic::Code {
         | Code::IdTooOld => tonic::Code::FailedPrecondition,
         Code::NotInitiator => tonic::Code::PermissionDenied,
         Code::Overloaded => tonic::Code::ResourceExhausted,
-        Code::Unavailable => tonic::Code::Unavailable,
+        Code::Unavailable | Code::DatabaseLoss => tonic::Code::Unavailable,
         Code::Internal => tonic::Code::Internal,
     }
 }

@@ -174,6 +174,10 @@ fn meaning(code: Code) -> (StatusCode, &'static str) {
             "The coordinator is overloaded",
         ),
         Code::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Not possible just now"),
+        Code::DatabaseLoss => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The database has forgotten what it acknowledged",
+        ),
         Code::Internal => (
             StatusCode::INTERNAL_SERVER_ERROR,
             "A fault of the coordinator's own",

@@ -158,6 +158,11 @@ macro_rules! conformance_tests {
                 unfinished_counts_by_phase,
                 store_tells_its_time_and_health,
             }
+            recall {
+                r5_batch_that_writes_advances_its_line,
+                r5_store_that_forgot_is_not_written_to,
+                r5_loss_is_reported_until_it_is_accepted,
+            }
             registry {
                 subscription_is_kept_as_given,
                 subscriptions_are_listed_by_name,
@@ -215,6 +220,7 @@ mod tests {
             include_str!("prepare.rs"),
             include_str!("purge.rs"),
             include_str!("query.rs"),
+            include_str!("recall.rs"),
             include_str!("registry.rs"),
             include_str!("submit.rs"),
         ];

@@ -47,6 +47,7 @@ fn admit_but(epoch: NodeEpoch, left: usize, not: Option<&'static str>) -> LeaseG
             left: AtomicUsize::new(left),
             not,
         }),
+        ..no_grant()
     }
 }
 

@@ -43,6 +43,8 @@ pub mod purge;
 #[doc(hidden)]
 pub mod query;
 #[doc(hidden)]
+pub mod recall;
+#[doc(hidden)]
 pub mod registry;
 #[doc(hidden)]
 pub mod submit;

@@ -1,6 +1,15 @@
 //! The store under test, with short words for what cases do to it.
 
-use std::{any::Any, collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use earnest_protocol::{Name, NodeEpoch, TransactionId};
 
@@ -10,7 +19,7 @@ use super::{
 };
 use crate::{
     AdmitNone, Applied, CheckBackWork, ClaimRequest, Claimed, Clock, Command, DeliveryRow,
-    DeliveryWork, Destination, Detail, LeaseGrant, Rejection, Reply, Store, SubscriptionRow,
+    DeliveryWork, Destination, Detail, LeaseGrant, Line, Rejection, Reply, Store, SubscriptionRow,
     TransactionRow, Work,
 };
 
@@ -217,11 +226,14 @@ pub fn subscription(called: &str, to: &str) -> SubscriptionRow {
     }
 }
 
-/// Leases nothing.
+/// Leases nothing, and advances a line of its own.
 pub fn no_grant() -> LeaseGrant {
+    static LINES: AtomicI64 = AtomicI64::new(1);
+    let id = LINES.fetch_add(1, Ordering::Relaxed);
     LeaseGrant {
         epoch: NodeEpoch(0),
         admission: Arc::new(AdmitNone),
+        line: Line { id, last: None },
     }
 }
 

@@ -54,6 +54,7 @@ pub(crate) fn apply<R: Rows>(
     Ok(Applied {
         results,
         leased: engine.leased,
+        mark: None,
     })
 }
 

@@ -34,9 +34,11 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Commits it.
-    pub(super) fn keep(mut self) {
+    /// Commits it; false: there was nothing to commit.
+    pub(super) fn keep(mut self) -> bool {
+        let wrote = !self.undo.is_empty();
         self.undo.clear();
+        wrote
     }
 
     fn put_transaction(&mut self, row: &TransactionRow) -> Option<&TransactionRow> {

@@ -1,4 +1,4 @@
-//! A state of the store that can be gone on from more than once.
+//! A state of the store that can be gone on from more than once, or gone back to.
 
 use std::sync::{Arc, Mutex};
 
@@ -14,5 +14,11 @@ impl MemoryStore {
             tables: Mutex::new(self.tables().clone()),
             clock,
         }
+    }
+
+    /// Goes back to what `copy` holds, as a database does that is restored from a backup.
+    pub fn restore(&self, copy: &Self) {
+        let older = copy.tables().clone();
+        *self.tables() = older;
     }
 }

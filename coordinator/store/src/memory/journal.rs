@@ -9,9 +9,15 @@ use crate::{Applied, Command, JournalStore, LeaseGrant, StoreError, engine};
 impl JournalStore for MemoryStore {
     async fn apply(&self, commands: &[Command], grant: LeaseGrant) -> Result<Applied, StoreError> {
         let mut tables = self.tables();
+        let (now, found) = (self.clock.now(), tables.line(grant.line.id));
+        grant.line.check(found)?;
         let mut batch = Batch::new(&mut tables);
-        let applied = engine::apply(&mut batch, commands, &grant, self.clock.now())?;
-        batch.keep();
+        let mut applied = engine::apply(&mut batch, commands, &grant, now)?;
+        if batch.keep() {
+            let mark = grant.line.next(found, now);
+            tables.advance(&mark);
+            applied.mark = Some(mark);
+        }
         Ok(applied)
     }
 }

@@ -10,6 +10,7 @@ mod index;
 mod journal;
 mod lease;
 mod query;
+mod recall;
 mod registry;
 mod retention;
 mod tables;

@@ -6,7 +6,7 @@ use earnest_protocol::{Name, NodeEpoch, Ordinal, Timestamp, TransactionId};
 
 use super::index::Index;
 use crate::{
-    AttemptRow, AuditRow, DeliveryKey, DeliveryRow, Message, ServiceRow, SubscriptionRow,
+    AttemptRow, AuditRow, DeliveryKey, DeliveryRow, LossRow, Message, ServiceRow, SubscriptionRow,
     TransactionRow,
 };
 
@@ -26,6 +26,12 @@ pub(super) struct Tables {
     pub(super) nodes: BTreeMap<NodeEpoch, Timestamp>,
     pub(super) last_epoch: i64,
     pub(super) horizon: Option<Timestamp>,
+    /// `None`: the first.
+    pub(super) incarnation: Option<i64>,
+    /// By incarnation and line: batches, and when the last was written.
+    pub(super) lines: BTreeMap<(i64, i64), (i64, Timestamp)>,
+    /// By incarnation and line.
+    pub(super) losses: BTreeMap<(i64, i64), LossRow>,
 }
 
 impl Tables {

@@ -12,10 +12,12 @@ use uuid::Uuid;
 
 use super::{
     error::Context,
+    recall::found,
     time::{TimeSource, now},
 };
 use crate::{
-    DeliveryKey, DeliveryRow, Message, StoreError, SubscriptionRow, TransactionRow,
+    DeliveryKey, DeliveryRow, Line, Mark, Message, StoreError, SubscriptionRow, TransactionRow,
+    mark::{FIRST_INCARNATION, Found},
     sql::{
         column::{limit, read_rows},
         delivery, message, registry, transaction,
@@ -27,6 +29,16 @@ use crate::{
 pub(super) struct PgTables<'a> {
     pub(super) db: &'a mut PgConnection,
     pub(super) time: &'a TimeSource,
+    /// The line that the batch advances, and then how far it is to come.
+    pub(super) line: Line,
+    pub(super) step: Option<LineStep>,
+}
+
+/// How a batch moves its line on.
+pub(super) struct LineStep {
+    /// How many batches were found; `None`: the line is new.
+    pub(super) read: Option<i64>,
+    pub(super) to: Mark,
 }
 
 #[async_trait]
@@ -74,17 +86,29 @@ impl Tables for PgTables<'_> {
         let sql = concat!(
             "SELECT ",
             now!(),
-            ", (SELECT value FROM meta WHERE name = 'purge_horizon')"
+            ", (SELECT value FROM meta WHERE name = 'purge_horizon'), ",
+            found!()
         );
         let row = sqlx::query(sql)
             .bind(self.time.bind())
+            .bind(self.line.id)
             .fetch_one(&mut *self.db)
             .await
             .context("read the time")?;
         let horizon: Option<i64> = row.try_get(1).context("read the purge horizon")?;
         set.put_horizon(horizon.map(Timestamp::from_micros));
-        let now = row.try_get(0).context("read the time")?;
-        Ok(Timestamp::from_micros(now))
+        let now = Timestamp::from_micros(row.try_get(0).context("read the time")?);
+        let incarnation: Option<i64> = row.try_get(2).context("read the incarnation")?;
+        let found = Found {
+            incarnation: incarnation.unwrap_or(FIRST_INCARNATION),
+            batches: row.try_get(3).context("read how far the line is")?,
+        };
+        self.line.check(found)?;
+        self.step = Some(LineStep {
+            read: found.batches,
+            to: self.line.next(found, now),
+        });
+        Ok(now)
     }
 }
 

@@ -46,9 +46,13 @@ impl PostgresStore {
             let mut tables = PgTables {
                 db: &mut transaction,
                 time: &self.time,
+                line: grant.line,
+                step: None,
             };
-            let applied = run(&mut tables, &mut set, commands, grant).await?;
-            write(&mut transaction, &set.writes()).await?;
+            let mut applied = run(&mut tables, &mut set, commands, grant).await?;
+            let step = tables.step;
+            let wrote = write(&mut transaction, &set.writes(), step.as_ref()).await?;
+            applied.mark = step.filter(|_| wrote).map(|step| step.to);
             Ok(applied)
         };
         match within(name, work).await {

@@ -6,9 +6,10 @@ use super::error::failed;
 use crate::StoreError;
 
 /// In order, only ever added to: entry n brings a database from version n to n + 1.
-const MIGRATIONS: [&str; 1] = [include_str!(
-    "../../migrations/postgres/0001_message_confirmation.sql"
-)];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../migrations/postgres/0001_message_confirmation.sql"),
+    include_str!("../../migrations/postgres/0002_lost_writes.sql"),
+];
 
 /// The version that this program writes.
 const VERSION: i64 = MIGRATIONS.len() as i64;

@@ -15,6 +15,7 @@ mod lease;
 mod migrate;
 mod open;
 mod query;
+mod recall;
 mod registry;
 mod retention;
 mod time;

@@ -256,7 +256,7 @@ async fn ask_again(db: &mut PgConnection, service: &ServiceRow) -> Result<(), Fa
     let mut set = WorkingSet::default();
     set.put_transactions([], waiting.clone());
     engine::ask_again(&mut set, waiting, service.updated_at)?;
-    write(db, &set.writes()).await
+    write(db, &set.writes(), None).await.map(drop)
 }
 
 impl PostgresStore {
@@ -344,5 +344,5 @@ async fn park(
     owed.retain(|row| row.state == DeliveryState::Pending);
     set.put_deliveries([], owed.clone());
     engine::park_owed(&mut set, name, owed)?;
-    write(db, &set.writes()).await
+    write(db, &set.writes(), None).await.map(drop)
 }

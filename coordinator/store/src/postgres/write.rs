@@ -11,7 +11,7 @@ use sqlx::{
 
 use super::{
     error::{Context, Failure, unavailable},
-    fetch::uuid,
+    fetch::{LineStep, uuid},
 };
 use crate::{
     DeliveryKey, StoreError, TransactionRow,
@@ -56,15 +56,22 @@ const INSERT_AUDIT: &str = concat!(
     ") SELECT * FROM"
 );
 
-/// Writes, or says that another node was there first.
-pub(super) async fn write(db: &mut PgConnection, writes: &Writes<'_>) -> Result<(), Failure> {
+/// Writes, and moves the line on, or says that another node was there first. False: there was nothing to write.
+pub(super) async fn write(
+    db: &mut PgConnection,
+    writes: &Writes<'_>,
+    step: Option<&LineStep>,
+) -> Result<bool, Failure> {
     let mut parts = Parts::default();
     parts.transactions(writes);
     parts.messages(writes)?;
     parts.deliveries(writes);
     parts.records(writes);
     if parts.names.is_empty() {
-        return Ok(());
+        return Ok(false);
+    }
+    if let Some(step) = step {
+        parts.line(step);
     }
     let expected = std::mem::take(&mut parts.names);
     parts.sql.push(" SELECT ");
@@ -90,7 +97,7 @@ pub(super) async fn write(db: &mut PgConnection, writes: &Writes<'_>) -> Result<
             ))));
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The statement in the making.
@@ -124,6 +131,38 @@ impl Parts {
         Columns {
             sql: &mut self.sql,
             is_first: true,
+        }
+    }
+
+    /// One row, and only if the line is where it was read: a lost COMMIT of this node's may still come through.
+    fn line(&mut self, step: &LineStep) {
+        self.names.push(("line", Some(1)));
+        let (to, sql) = (step.to, &mut self.sql);
+        match step.read {
+            None => {
+                sql.push(", line AS (INSERT INTO lines (incarnation, line, batches, at) VALUES (")
+                    .push_bind(to.incarnation)
+                    .push(", ")
+                    .push_bind(to.line)
+                    .push(", ")
+                    .push_bind(to.batches)
+                    .push(", ")
+                    .push_bind(to.at.as_micros())
+                    .push(") ON CONFLICT DO NOTHING RETURNING 1)");
+            }
+            Some(read) => {
+                sql.push(", line AS (UPDATE lines SET batches = ")
+                    .push_bind(to.batches)
+                    .push(", at = ")
+                    .push_bind(to.at.as_micros())
+                    .push(" WHERE incarnation = ")
+                    .push_bind(to.incarnation)
+                    .push(" AND line = ")
+                    .push_bind(to.line)
+                    .push(" AND batches = ")
+                    .push_bind(read)
+                    .push(" RETURNING 1)");
+            }
         }
     }
 

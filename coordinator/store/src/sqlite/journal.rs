@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{SqliteStore, rows::SqlRows};
+use super::{SqliteStore, recall, rows::SqlRows};
 use crate::{Applied, Command, JournalStore, LeaseGrant, StoreError, engine};
 
 #[async_trait]
@@ -12,7 +12,14 @@ impl JournalStore for SqliteStore {
         let commands = commands.to_vec();
         self.writer
             .run("apply", move |db, now| {
-                engine::apply(&mut SqlRows::new(db), &commands, &grant, now)
+                let found = recall::find(db, grant.line.id)?;
+                grant.line.check(found)?;
+                let before = db.total_changes();
+                let mut applied = engine::apply(&mut SqlRows::new(db), &commands, &grant, now)?;
+                if db.total_changes() > before {
+                    applied.mark = Some(recall::advance(db, &grant.line, found, now)?);
+                }
+                Ok(applied)
             })
             .await
     }

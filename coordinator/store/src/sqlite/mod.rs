@@ -18,6 +18,7 @@ mod migrate;
 mod open;
 mod pool;
 mod query;
+mod recall;
 mod record;
 mod registry;
 mod retention;
@@ -110,11 +111,17 @@ impl SqliteStore {
         let lock = open::lock(&path)?;
         let db = open::first(&path, &options)?;
         let readers = pool::Readers::new(path.clone(), options.readers);
-        let writer = writer::Writer::start(db, path.clone(), options, Arc::clone(&clock)).map_err(
-            |error| {
+        let opened = open::Identity::of(&path).map_err(|error| {
+            StoreError::CannotOpen(format!("{} is gone again: {error}", path.display()))
+        })?;
+        let file = writer::Opened {
+            path: path.clone(),
+            identity: opened,
+        };
+        let writer =
+            writer::Writer::start(db, file, options, Arc::clone(&clock)).map_err(|error| {
                 StoreError::CannotOpen(format!("the database's thread can't be started: {error}"))
-            },
-        )?;
+            })?;
         Ok(Self {
             writer,
             readers,

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, TryLockError},
     io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -135,6 +136,17 @@ fn cannot_open(shown: &str, error: &rusqlite::Error) -> StoreError {
         Some(ErrorCode::DiskFull) => format!("{shown} can't be opened: the disk is full"),
         _ => format!("{shown} can't be opened: {error}"),
     })
+}
+
+/// Which file it is, whatever lies under its name later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity(u64, u64);
+
+impl Identity {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        let file = fs::metadata(path)?;
+        Ok(Self(file.dev(), file.ino()))
+    }
 }
 
 /// The connection that writes.

@@ -33,10 +33,16 @@ pub(super) struct Writer {
     thread: Option<JoinHandle<()>>,
 }
 
+/// The file as it was opened.
+pub(super) struct Opened {
+    pub(super) path: PathBuf,
+    pub(super) identity: open::Identity,
+}
+
 /// The thread's own.
 struct Desk {
     db: Option<Connection>,
-    path: PathBuf,
+    file: Opened,
     options: SqliteOptions,
     clock: Arc<dyn Clock>,
     checkpoints: Checkpoints,
@@ -45,15 +51,15 @@ struct Desk {
 impl Writer {
     pub(super) fn start(
         db: Connection,
-        path: PathBuf,
+        file: Opened,
         options: SqliteOptions,
         clock: Arc<dyn Clock>,
     ) -> std::io::Result<Self> {
         let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
-        let checkpoints = Checkpoints::start(path.clone(), options.clone())?;
+        let checkpoints = Checkpoints::start(file.path.clone(), options.clone())?;
         let mut desk = Desk {
             db: Some(db),
-            path,
+            file,
             options,
             clock,
             checkpoints,
@@ -135,10 +141,20 @@ impl Drop for Writer {
 
 impl Desk {
     /// The connection; a new one where the last was past repair.
+    ///
+    /// A file that was replaced or removed is still there for whoever has it open, and what is written to it is gone with
+    /// this process: so nothing is (R5).
     fn connection(&mut self, name: &str) -> Result<&Connection, StoreError> {
+        let path = &self.file.path;
+        if open::Identity::of(path).ok() != Some(self.file.identity) {
+            return Err(unavailable(format!(
+                "{name}: {} was replaced or removed while it was open: put it back, or restart this coordinator to go \
+                 on with what lies there now",
+                path.display()
+            )));
+        }
         if self.db.is_none() {
-            self.db =
-                Some(open::writer(&self.path, &self.options).map_err(|error| failed(name, error))?);
+            self.db = Some(open::writer(path, &self.options).map_err(|error| failed(name, error))?);
         }
         self.db.as_ref().ok_or_else(|| unavailable(name))
     }

@@ -49,6 +49,7 @@ pub(crate) async fn run<T: Tables>(
         let trial = LeaseGrant {
             epoch: grant.epoch,
             admission: Arc::clone(&unasked) as _,
+            line: grant.line,
         };
         let tried = attempt(set, commands, &trial, now);
         let missing = set.take_missing();

@@ -16,7 +16,7 @@ use earnest_store::{
     Target, Work,
     conformance::{
         self as with, INITIATOR, LEASE, Subject, TestClock, answered, done, failed, keyed, later,
-        name, park, prepare, release, retry, submit, subscription, transaction,
+        name, no_grant, park, prepare, release, retry, submit, subscription, transaction,
     },
 };
 
@@ -165,6 +165,7 @@ impl Pair {
         let grant = || LeaseGrant {
             epoch: self.node,
             admission: Arc::new(Admit(AtomicUsize::new(room))),
+            ..no_grant()
         };
         let [memory, other] = &self.stores;
         // One by one here and together there: commands must not notice that they share a batch.

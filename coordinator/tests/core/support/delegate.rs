@@ -5,9 +5,9 @@ use std::{sync::atomic::Ordering, time::Duration};
 use async_trait::async_trait;
 use earnest_protocol::{Name, NodeEpoch, Phase, Timestamp, TransactionId};
 use earnest_store::{
-    AuditRow, Backlog, ClaimRequest, Claimed, Cursor, Detail, Durability, LeaseStore, Page,
-    PurgeReport, QueryStore, RegistryStore, RetentionStore, ServiceRow, Store, StoreError,
-    SubscriptionRow, TransactionFilter, TransactionRow,
+    AuditRow, Backlog, ClaimRequest, Claimed, Cursor, Detail, Durability, LeaseStore, LossRow,
+    Mark, Page, PurgeReport, QueryStore, Recall, RecallStore, RegistryStore, RetentionStore,
+    ServiceRow, Store, StoreError, SubscriptionRow, TransactionFilter, TransactionRow,
 };
 
 use super::FaultyStore;
@@ -130,6 +130,24 @@ impl RetentionStore for FaultyStore {
     async fn purge(&self, older_than: Duration, limit: usize) -> Result<PurgeReport, StoreError> {
         self.alive().await;
         self.inner.purge(older_than, limit).await
+    }
+}
+
+#[async_trait]
+impl RecallStore for FaultyStore {
+    async fn recall(&self, lines: &[i64]) -> Result<Recall, StoreError> {
+        self.answers().await?;
+        self.inner.recall(lines).await
+    }
+
+    async fn report_loss(&self, mark: &Mark, node: &str) -> Result<Option<LossRow>, StoreError> {
+        self.answers().await?;
+        self.inner.report_loss(mark, node).await
+    }
+
+    async fn accept_losses(&self, actor: &str, reason: &str) -> Result<Vec<LossRow>, StoreError> {
+        self.answers().await?;
+        self.inner.accept_losses(actor, reason).await
     }
 }
 

@@ -12,6 +12,7 @@ use earnest_coordinator::{
         ServiceOptions, ServiceParts,
     },
     telemetry::{Metrics, Snapshot},
+    vigil::Vigil,
 };
 use earnest_protocol::{Decision, Name, Phase, TransactionId};
 use earnest_store::{Detail, Target, TransactionRow};
@@ -54,6 +55,7 @@ impl<'w> Node<'w> {
         Driver::enrol(&*store, &board, &options)
             .await
             .expect("the node enrols");
+        let vigil = Arc::new(Vigil::new(world.environment.line(), name));
         let dispatcher = Arc::new(BoardDispatcher(Arc::clone(&board)));
         let (tasks, of_node) = (TaskTracker::new(), Arc::clone(&store));
         let journal = Journal::start(
@@ -61,6 +63,7 @@ impl<'w> Node<'w> {
             dispatcher,
             setup.journal,
             Arc::clone(&metrics),
+            Arc::clone(&vigil),
             &tasks,
         );
         let check_back = Arc::new(InitiatorPort {
@@ -81,6 +84,7 @@ impl<'w> Node<'w> {
                 delivery,
                 environment: world.environment.clone(),
                 metrics: Arc::clone(&metrics),
+                vigil: Arc::clone(&vigil),
             },
             options,
         );
@@ -90,6 +94,7 @@ impl<'w> Node<'w> {
             board: Arc::clone(&board),
             check_back,
             environment: world.environment.clone(),
+            vigil,
         };
         let coordinator = Coordinator::new(parts, ServiceOptions::default());
         Self {

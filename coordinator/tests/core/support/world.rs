@@ -29,8 +29,15 @@ pub(crate) struct World {
 impl World {
     /// Over the memory reference, with the subscription of [`TOPIC`].
     pub(crate) async fn memory() -> Self {
+        Self::restorable().await.0
+    }
+
+    /// The same, and the database itself, which can be copied and restored.
+    pub(crate) async fn restorable() -> (Self, Arc<MemoryStore>) {
         let clock = Arc::new(TokioClock::start());
-        Self::new(Arc::new(MemoryStore::new(Arc::clone(&clock) as _)), clock).await
+        let store = Arc::new(MemoryStore::new(Arc::clone(&clock) as _));
+        let world = Self::new(Arc::clone(&store) as _, clock).await;
+        (world, store)
     }
 
     /// Over SQLite. Its thread knows no paused time.

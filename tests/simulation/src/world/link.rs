@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use earnest_protocol::{Name, NodeEpoch, Phase, Timestamp, TransactionId};
 use earnest_store::{
     Applied, AuditRow, Backlog, ClaimRequest, Claimed, Command, Cursor, Detail, Durability,
-    JournalStore, LeaseGrant, LeaseStore, Page, PurgeReport, QueryStore, RegistryStore,
-    RetentionStore, ServiceRow, Store, StoreError, SubscriptionRow, TransactionFilter,
-    TransactionRow,
+    JournalStore, LeaseGrant, LeaseStore, LossRow, Mark, Page, PurgeReport, QueryStore, Recall,
+    RecallStore, RegistryStore, RetentionStore, ServiceRow, Store, StoreError, SubscriptionRow,
+    TransactionFilter, TransactionRow,
 };
 
 use super::{Gate, Network, Trace};
@@ -282,6 +282,22 @@ impl RegistryStore for Link {
 impl RetentionStore for Link {
     async fn purge(&self, older_than: Duration, limit: usize) -> Result<PurgeReport, StoreError> {
         self.write(&[], self.store().purge(older_than, limit)).await
+    }
+}
+
+#[async_trait]
+impl RecallStore for Link {
+    async fn recall(&self, lines: &[i64]) -> Result<Recall, StoreError> {
+        self.exchange(false, self.store().recall(lines)).await
+    }
+
+    async fn report_loss(&self, mark: &Mark, node: &str) -> Result<Option<LossRow>, StoreError> {
+        self.write(&[], self.store().report_loss(mark, node)).await
+    }
+
+    async fn accept_losses(&self, actor: &str, reason: &str) -> Result<Vec<LossRow>, StoreError> {
+        self.write(&[], self.store().accept_losses(actor, reason))
+            .await
     }
 }
 

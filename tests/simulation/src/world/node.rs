@@ -18,6 +18,7 @@ use earnest_coordinator::{
     journal::{Journal, JournalOptions},
     service::{CheckBackPort, Coordinator, ServiceOptions, ServiceParts},
     telemetry::Metrics,
+    vigil::Vigil,
 };
 use earnest_protocol::{CheckBackAnswer, DeliveryAnswer};
 use earnest_store::{CheckBackWork, DeliveryWork, StoreError};
@@ -198,6 +199,7 @@ async fn start(
         .trace
         .note(format_args!("node {number} is up, run {run}"));
     let metrics = Arc::new(Metrics::default());
+    let vigil = Arc::new(Vigil::new(environment.line(), options.node.as_str()));
     let journal = Journal::start(
         Arc::clone(&link) as _,
         Arc::new(BoardDispatcher(Arc::clone(&board))),
@@ -207,6 +209,7 @@ async fn start(
             ..JournalOptions::default()
         },
         Arc::clone(&metrics),
+        Arc::clone(&vigil),
         &TaskTracker::new(),
     );
     let port = Arc::new(Port {
@@ -223,6 +226,7 @@ async fn start(
             delivery: Arc::clone(&port) as _,
             environment: environment.clone(),
             metrics,
+            vigil: Arc::clone(&vigil),
         },
         options,
     );
@@ -232,6 +236,7 @@ async fn start(
         board,
         check_back: port,
         environment,
+        vigil,
     };
     Ok(Running {
         coordinator: Coordinator::new(parts, ServiceOptions::default()),

@@ -48,6 +48,7 @@ fn run(batch: &mut Batch<'_>, commands: &[Command]) -> usize {
     let grant = LeaseGrant {
         epoch: NodeEpoch(0),
         admission: Arc::new(AdmitNone),
+        line: crate::Line::default(),
     };
     let applied = engine::apply(batch, commands, &grant, NOW).expect("the batch runs");
     let written = applied.results.iter().flatten();

@@ -61,6 +61,7 @@ async fn p4_what_was_leased_before_a_crash_is_free_at_once() {
     let grant = LeaseGrant {
         epoch,
         admission: Arc::new(AdmitAll),
+        line: crate::Line::default(),
     };
     let leased = store.apply(&[confirm(1)], grant).await.unwrap().leased;
     assert_eq!(leased.len(), 1);

@@ -5,6 +5,7 @@ mod failure;
 mod opening;
 mod plan;
 mod purge;
+mod replaced;
 mod revision;
 mod sharing;
 
