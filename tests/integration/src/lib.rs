@@ -4,10 +4,12 @@
 //! Nothing here sleeps a guess: it waits for conditions, and a condition that does not come fails with what was seen.
 
 mod checker;
+mod nodes;
 mod process;
 mod stage;
 
 pub use checker::{Tally, check};
+pub use nodes::Nodes;
 pub use process::{Process, free_port};
 pub use stage::{Coordinator, Programs, Service, Stage, eventually};
 

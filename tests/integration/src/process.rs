@@ -72,6 +72,34 @@ impl Process {
             .with_context(|| format!("kill {}", self.what))
     }
 
+    /// Sends it a signal.
+    pub async fn signal(&self, name: &str) -> Result<()> {
+        let id = self
+            .child
+            .id()
+            .with_context(|| format!("{} has ended", self.what))?;
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &id.to_string()])
+            .status()
+            .await?;
+        if !sent.success() {
+            bail!("SIG{name} to {}: {sent}", self.what);
+        }
+        Ok(())
+    }
+
+    /// Asks it to end, and waits until it has drained.
+    pub async fn stop(&mut self) -> Result<()> {
+        self.signal("TERM").await?;
+        let status = tokio::time::timeout(PATIENCE, self.child.wait())
+            .await
+            .with_context(|| format!("{} does not end", self.what))??;
+        if !status.success() {
+            bail!("{} ended with {status}", self.what);
+        }
+        Ok(())
+    }
+
     /// Whether it runs no more.
     pub fn has_ended(&mut self) -> Result<bool> {
         Ok(self.child.try_wait()?.is_some())

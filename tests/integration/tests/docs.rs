@@ -75,6 +75,7 @@ async fn commands_shown_in_readme_and_docs_work() -> Result<()> {
         "docs/operations.md",
         "docs/sdk.md",
         "docs/cli.md",
+        "docs/backup.md",
     ] {
         for line in commands(page, "earnest ")? {
             if line.starts_with("earnest serve") {
