@@ -1,6 +1,6 @@
 //! Services and subscriptions.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use earnest_protocol::{Name, RetryPolicy};
 use earnest_store::{Backlog, Destination, Endpoint, ServiceRow, SubscriptionRow, Target};
@@ -121,25 +121,30 @@ impl Coordinator {
             .await?;
         let row = row.ok_or_else(|| ServiceError::not_found("subscription", called))?;
         if paused {
-            self.give_back(&Target::Subscription(namespace, name))
-                .await?;
+            self.give_back(Target::Subscription(namespace, name)).await;
         }
         Ok(row)
     }
 
-    /// Gives back what this node holds of a target and has not begun.
-    async fn give_back(&self, target: &Target) -> Result<(), ServiceError> {
-        let withdrawn = self.board.withdraw(target);
-        let count = withdrawn.len();
-        let releases = withdrawn
-            .into_iter()
-            .map(|work| self.journal.write_own(work.release()));
-        let written = join_all(releases).await;
-        self.board.finished(target, count);
-        for result in written {
-            result?.map_err(ServiceError::from)?;
-        }
-        Ok(())
+    /// Gives back what this node holds of a target and has not begun. In a task of its own: a caller that goes away takes its
+    /// call with it, and would leave leases behind that nobody runs and this node holds for as long as it lives.
+    async fn give_back(&self, target: Target) {
+        let (board, journal) = (Arc::clone(&self.board), self.journal.clone());
+        let given_back = tokio::spawn(async move {
+            let withdrawn = board.withdraw(&target);
+            let count = withdrawn.len();
+            let releases = withdrawn
+                .into_iter()
+                .map(|work| journal.write_own(work.release()));
+            let written = join_all(releases).await;
+            board.finished(&target, count);
+            // What could not be written is freed with all that this epoch holds.
+            if !written.iter().all(|write| matches!(write, Ok(Ok(_)))) {
+                board.renew_epoch();
+            }
+        });
+        // It fails only when the process ends, and its leases with it.
+        let _ = given_back.await;
     }
 
     /// Says where a service is called.
