@@ -13,15 +13,21 @@ use std::{
 };
 
 use clap::Parser;
-use earnest_simulation::{Outcome, Plan, Size, Sum, run, run_seed, shrink};
+use earnest_simulation::{FEWEST_KINDS, Level, Outcome, Plan, Size, Sum, run, shrink};
 
 /// Runs that a failing seed may take to be made short.
 const SHRINK_RUNS: u32 = 2_000;
 
-/// Runs the coordinator's core under simulated time, network and faults: a seed is a run.
+/// Between two lines that say how far it is.
+const PROGRESS: Duration = Duration::from_secs(15);
+
+/// Runs coordinators and services under simulated time, network and faults: a seed is a run.
 #[derive(Parser)]
 #[command(name = "earnest-simulation")]
 struct Arguments {
+    /// How much of the system is real.
+    #[arg(long, value_enum, default_value_t)]
+    level: Level,
     /// Which seeds: `FIRST..END`, or a count.
     #[arg(long, default_value = "200", value_parser = seeds)]
     seeds: (u64, u64),
@@ -46,9 +52,26 @@ struct Arguments {
     /// Goes on after a seed that fails, and does not shrink it.
     #[arg(long)]
     keep_going: bool,
-    /// Fails when a legal pair of state and event was not met.
+    /// Fails when a seed met too few kinds of fault, or, at the level of commands, no seed a legal pair of state and event.
     #[arg(long)]
-    full_coverage: bool,
+    thorough: bool,
+}
+
+impl Arguments {
+    fn plan_of(&self, seed: u64) -> Plan {
+        Plan::of(seed, Size { ops: self.ops }).at(self.level)
+    }
+
+    fn replay_with(&self, seed: u64) -> String {
+        let level = match self.level {
+            Level::Commands => "",
+            Level::Wire => " --level wire",
+        };
+        format!(
+            "earnest-simulation --replay {seed} --ops {}{level}",
+            self.ops
+        )
+    }
 }
 
 fn seeds(text: &str) -> Result<(u64, u64), String> {
@@ -65,20 +88,19 @@ fn seeds(text: &str) -> Result<(u64, u64), String> {
 /// Does what the command line says; false: something was broken or missed.
 pub(crate) fn run_command(out: &mut impl Write) -> io::Result<bool> {
     let arguments = Arguments::parse();
-    let size = Size { ops: arguments.ops };
     if let Some(path) = &arguments.plan {
         let plan: Plan = serde_json::from_str(&std::fs::read_to_string(path)?)?;
         return replay(out, &plan);
     }
     if let Some(seed) = arguments.replay {
-        let plan = Plan::of(seed, size);
+        let plan = arguments.plan_of(seed);
         if arguments.show_plan {
             writeln!(out, "{}", serde_json::to_string_pretty(&plan)?)?;
             return Ok(true);
         }
         return replay(out, &plan);
     }
-    search(out, &arguments, size)
+    search(out, &arguments)
 }
 
 fn replay(out: &mut impl Write, plan: &Plan) -> io::Result<bool> {
@@ -91,7 +113,7 @@ fn replay(out: &mut impl Write, plan: &Plan) -> io::Result<bool> {
     Ok(outcome.is_good())
 }
 
-fn search(out: &mut impl Write, arguments: &Arguments, size: Size) -> io::Result<bool> {
+fn search(out: &mut impl Write, arguments: &Arguments) -> io::Result<bool> {
     let began = now();
     let limit = arguments
         .hours
@@ -113,7 +135,8 @@ fn search(out: &mut impl Write, arguments: &Arguments, size: Size) -> io::Result
                     if seed >= arguments.seeds.1 || late || stop.load(Ordering::Relaxed) {
                         break;
                     }
-                    if sender.send(run_seed(seed, size)).is_err() {
+                    let outcome = run(&arguments.plan_of(seed), false);
+                    if sender.send(outcome).is_err() {
                         break;
                     }
                 }
@@ -121,8 +144,15 @@ fn search(out: &mut impl Write, arguments: &Arguments, size: Size) -> io::Result
             });
         }
         drop(sender);
+        let mut said = began;
         for outcome in outcomes {
             sum.add(&outcome);
+            if said.elapsed() > PROGRESS {
+                said = now();
+                let (seeds, of) = (sum.seeds, arguments.seeds.1 - arguments.seeds.0);
+                let transactions = sum.transactions;
+                writeln!(out, "{seeds} of {of} seeds, {transactions} transactions")?;
+            }
             if outcome.is_good() {
                 continue;
             }
@@ -140,11 +170,30 @@ fn search(out: &mut impl Write, arguments: &Arguments, size: Size) -> io::Result
     let busy = busy.into_inner().expect("nothing panics in here");
     sum.print(out, began.elapsed(), busy)?;
     if let Some(outcome) = failed {
-        make_short(out, &outcome, size)?;
+        make_short(out, arguments, &outcome)?;
     }
-    let missed = sum.coverage.missed();
-    let covered = !arguments.full_coverage || missed.is_empty();
-    Ok(sum.bad_seeds == 0 && covered)
+    let is_thorough = !arguments.thorough || thorough(out, arguments.level, &sum)?;
+    Ok(sum.bad_seeds == 0 && is_thorough)
+}
+
+/// Whether the search met what a long one must meet; says what it did not.
+fn thorough(out: &mut impl Write, level: Level, sum: &Sum) -> io::Result<bool> {
+    if sum.calm_seeds > 0 {
+        let calm = sum.calm_seeds;
+        writeln!(
+            out,
+            "NOT THOROUGH: {calm} seeds met fewer than {FEWEST_KINDS} kinds of fault"
+        )?;
+    }
+    // Liars and those who are asked without a fence exist at the level of commands only.
+    let missed = match level {
+        Level::Commands => sum.coverage.missed(),
+        Level::Wire => vec![],
+    };
+    for (state, event) in &missed {
+        writeln!(out, "NOT THOROUGH: no seed met {state:?} × {event:?}")?;
+    }
+    Ok(sum.calm_seeds == 0 && missed.is_empty())
 }
 
 fn shortened(text: &str) -> String {
@@ -152,15 +201,11 @@ fn shortened(text: &str) -> String {
 }
 
 /// Shrinks a failing seed, and says how to run it again.
-fn make_short(out: &mut impl Write, outcome: &Outcome, size: Size) -> io::Result<()> {
+fn make_short(out: &mut impl Write, arguments: &Arguments, outcome: &Outcome) -> io::Result<()> {
     let seed = outcome.seed;
-    writeln!(
-        out,
-        "\nreplay it: earnest-simulation --replay {seed} --ops {}",
-        size.ops
-    )?;
+    writeln!(out, "\nreplay it: {}", arguments.replay_with(seed))?;
     let invariant = outcome.violations[0].invariant;
-    let Some(shrunk) = shrink(&Plan::of(seed, size), invariant, SHRINK_RUNS) else {
+    let Some(shrunk) = shrink(&arguments.plan_of(seed), invariant, SHRINK_RUNS) else {
         return writeln!(out, "it does not fail again: the run is not deterministic");
     };
     let name = format!("simulation-{seed}-{invariant}.json");

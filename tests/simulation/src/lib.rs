@@ -1,6 +1,8 @@
 //! Many coordinator nodes in one process, under simulated time, network and faults: a seed is a run.
 //!
-//! The journal, the driver, the use cases and the memory store are the real ones. Time is tokio's and paused, everything runs
+//! There are two levels. At that of commands the journal, the driver, the use cases and the memory store are the real ones, and services
+//! are models; it is fast. At that of the wire nodes are assembled as the binary does it, services run the SDK, and both speak
+//! gRPC over simulated connections. Plans, faults and checkers are the same. Time is tokio's and paused, everything runs
 //! on one thread, and all chance comes from the seed, so that the same seed does the same to the last step. What is true,
 //! what callers were told and what the database says are noted apart and held against each other, while a run goes on and
 //! at its end; each breach is named by its invariant.
@@ -9,13 +11,16 @@
 //! in `pinned/` once its cause is mended.
 
 mod check;
+mod level;
 mod plan;
 mod run;
 mod shrink;
 mod sum;
+mod wire;
 mod world;
 
 pub use check::{Coverage, EventKind, Pair, StateKind, Violation, legal, out_of_reach};
+pub use level::Level;
 pub use plan::{
     Act, End, Fault, FaultKind, MessagePlan, Mood, Op, Party, Plan, RegistryAct, Setup, Size,
     Start, StoreFault,

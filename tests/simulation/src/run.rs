@@ -1,6 +1,11 @@
 //! One run: faults and load, then peace, then the reckoning.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use tokio::{
     runtime::{Builder, RngSeed},
@@ -10,8 +15,10 @@ use tokio::{
 
 use crate::{
     check::{Coverage, Violation, at_rest, everything_done},
+    level::{Cast, Level},
     plan::{Plan, Size},
-    world::World,
+    wire::WireWorld,
+    world::{World, faults::suffer},
 };
 
 /// How long after the last fault everything may take to become final or parked (V1): the longest pause between two
@@ -67,58 +74,58 @@ pub fn run(plan: &Plan, with_trace: bool) -> Outcome {
         .rng_seed(RngSeed::from_bytes(&plan.seed.to_le_bytes()))
         .build()
         .expect("a runtime of one thread needs nothing that could be missing");
-    let (outcome, world) = runtime.block_on(async {
-        let start = Instant::now();
-        let world = World::new(plan, with_trace);
-        world.subscribe_all().await;
-        world.start_nodes();
-        safety(&world, plan, start).await;
-        liveness(&world, plan).await;
-        if !world.book.violations.any() {
-            let done = everything_done(world.store(), &world.book).await;
-            done.expect("the memory store answers");
+    let (outcome, cast) = runtime.block_on(async {
+        match plan.level {
+            Level::Commands => play(World::new(plan, with_trace), plan).await,
+            Level::Wire => play(WireWorld::new(plan, with_trace), plan).await,
         }
-        let (hash, steps, trace) = world.trace.finish();
-        let faults = world.met();
-        let outcome = Outcome {
-            seed: plan.seed,
-            violations: world.book.violations.take(),
-            steps,
-            transactions: world.book.read(|book| book.by_id.len() as u64),
-            faults,
-            coverage: world.observer.coverage(),
-            simulated: start.elapsed(),
-            hash,
-            trace,
-        };
-        world.let_go();
-        (outcome, Arc::downgrade(&world))
     });
     // Tasks that still wait hold on to the world.
     drop(runtime);
-    assert_eq!(
-        world.strong_count(),
-        0,
-        "a run that is over stays in memory"
-    );
+    assert_eq!(cast.strong_count(), 0, "a run that is over stays in memory");
     outcome
 }
 
+/// The second is there to see that the cast is let go of.
+async fn play(cast: Arc<impl Cast>, plan: &Plan) -> (Outcome, Weak<dyn Any + Send + Sync>) {
+    let start = Instant::now();
+    cast.subscribe_all().await;
+    cast.start();
+    safety(&cast, plan, start).await;
+    liveness(&cast, plan).await;
+    if !cast.book().violations.any() {
+        cast.reckon();
+        let done = everything_done(cast.store(), cast.book()).await;
+        done.expect("the memory store answers");
+    }
+    let (hash, steps, trace) = cast.trace().finish();
+    let outcome = Outcome {
+        seed: plan.seed,
+        violations: cast.book().violations.take(),
+        steps,
+        transactions: cast.book().read(|book| book.by_id.len() as u64),
+        faults: cast.met(),
+        coverage: cast.observer().coverage(),
+        simulated: start.elapsed(),
+        hash,
+        trace,
+    };
+    cast.let_go();
+    let cast: Arc<dyn Any + Send + Sync> = cast;
+    (outcome, Arc::downgrade(&cast))
+}
+
 /// Load and faults, until the last fault is over and every operation has ended or died.
-async fn safety(world: &Arc<World>, plan: &Plan, start: Instant) {
+async fn safety(cast: &Arc<impl Cast>, plan: &Plan, start: Instant) {
     let mut under_way = JoinSet::new();
     for fault in plan.faults.clone() {
-        under_way.spawn(Arc::clone(world).suffer(fault, start));
+        under_way.spawn(suffer(Arc::clone(cast), fault, start));
     }
     for operation in &plan.ops {
         let at = start + Duration::from_millis(operation.at_ms.into());
         tokio::time::sleep_until(at).await;
         let (no, op) = (operation.no, operation.op.clone());
-        if op.is_transaction() {
-            under_way.spawn(Arc::clone(world).serve(no, op));
-        } else {
-            under_way.spawn(Arc::clone(world).operate(no, op));
-        }
+        under_way.spawn(Arc::clone(cast).act(no, op));
     }
     let end = start + Duration::from_millis(plan.setup.safety_ms.into());
     tokio::time::sleep_until(end).await;
@@ -126,52 +133,54 @@ async fn safety(world: &Arc<World>, plan: &Plan, start: Instant) {
 }
 
 /// No more faults: everything becomes final or parked within a bound, and what is parked does when a person says so.
-async fn liveness(world: &Arc<World>, plan: &Plan) {
-    world.trace.note(format_args!("peace"));
+async fn liveness(cast: &Arc<impl Cast>, plan: &Plan) {
+    cast.trace().note(format_args!("peace"));
     tokio::time::sleep(STRAGGLERS).await;
-    world.make_peace().await;
+    cast.subscribe_all().await;
+    cast.make_up_minds();
+    cast.decide_forgotten().await;
     // One consumer may stay away for longer: that must be nobody else's trouble.
     let away = u8::try_from(plan.seed % 8)
         .ok()
         .filter(|n| *n < plan.setup.consumers);
     if let Some(consumer) = away {
-        world.stay_away(consumer, true);
-        rest(world, "V2", Some(consumer)).await;
-        world.stay_away(consumer, false);
+        cast.stay_away(consumer, true);
+        rest(cast, "V2", Some(consumer)).await;
+        cast.stay_away(consumer, false);
     }
-    rest(world, "V1", None).await;
+    rest(cast, "V1", None).await;
     for round in 0..RETRIES {
-        let left = at_rest(world.store(), None).await;
+        let left = at_rest(cast.store(), None).await;
         let parked = left.expect("the memory store answers").parked;
-        if parked.is_empty() || world.book.violations.any() {
+        if parked.is_empty() || cast.book().violations.any() {
             return;
         }
         for id in parked {
-            world.retry(round + u32::from(plan.setup.nodes), id).await;
+            cast.retry(round + u32::from(plan.setup.nodes), id).await;
         }
-        rest(world, "V1", None).await;
+        rest(cast, "V1", None).await;
     }
-    let left = at_rest(world.store(), None).await;
+    let left = at_rest(cast.store(), None).await;
     let parked = left.expect("the memory store answers").parked;
-    world.book.violations.unless(parked.is_empty(), "P11", || {
+    cast.book().violations.unless(parked.is_empty(), "P11", || {
         format!("still parked after {RETRIES} retries: {parked:?}")
     });
 }
 
 /// Waits until everything is final or parked, but for what a consumer owes that is away.
-async fn rest(world: &Arc<World>, invariant: &'static str, away: Option<u8>) {
-    let away = away.map(|consumer| world.subscription_of(consumer));
+async fn rest(cast: &Arc<impl Cast>, invariant: &'static str, away: Option<u8>) {
+    let away = away.map(|consumer| cast.subscription_of(consumer));
     let deadline = Instant::now() + PEACE;
     let mut pause = Duration::from_millis(200);
     loop {
-        let left = at_rest(world.store(), away.as_ref()).await;
+        let left = at_rest(cast.store(), away.as_ref()).await;
         let owed = left.expect("the memory store answers").owed;
         if owed.is_empty() {
             return;
         }
         if Instant::now() >= deadline {
             let ids: Vec<_> = owed.iter().map(|row| (row.id, row.state.phase)).collect();
-            return world.book.violations.unless(false, invariant, || {
+            return cast.book().violations.unless(false, invariant, || {
                 let some = &ids[..ids.len().min(5)];
                 format!(
                     "{PEACE:?} after the last fault {} are neither final nor parked: {some:?}",

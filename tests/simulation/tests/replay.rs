@@ -1,12 +1,13 @@
 //! The same seed does the same to the last step, in another process too.
 
-use std::process::Command;
+use std::{collections::BTreeSet, process::Command};
 
-use earnest_simulation::{Plan, Size, run, run_seed};
+use earnest_simulation::{Level, Plan, Size, run};
 
-fn trace_of_a_process(seed: u64) -> String {
+fn trace_of_a_process(level: &str, seed: u64) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_earnest-simulation"))
-        .args(["--replay", &seed.to_string(), "--ops", "200"])
+        .args(["--level", level, "--replay", &seed.to_string()])
+        .args(["--ops", "200"])
         .output()
         .expect("the binary starts");
     assert!(output.status.success(), "seed {seed}: {output:?}");
@@ -15,21 +16,33 @@ fn trace_of_a_process(seed: u64) -> String {
 
 #[test]
 fn two_processes_agree_in_every_line() {
-    for seed in [1, 2, 3, 5, 8, 13] {
-        let (one, other) = (trace_of_a_process(seed), trace_of_a_process(seed));
+    for (level, seed) in [
+        ("commands", 1),
+        ("commands", 3),
+        ("commands", 8),
+        ("wire", 2),
+        ("wire", 5),
+        ("wire", 13),
+    ] {
+        let [one, other] = [(); 2].map(|()| trace_of_a_process(level, seed));
         assert!(one.lines().count() > 100, "seed {seed} does something");
-        assert!(one == other, "seed {seed} differs between two processes");
+        assert!(
+            one == other,
+            "seed {seed} differs between two processes at the level {level}"
+        );
     }
 }
 
 #[test]
 fn seeds_differ_and_repeat() {
-    let size = Size { ops: 100 };
-    let hashes: Vec<_> = (0..20).map(|seed| run_seed(seed, size).hash).collect();
-    let again: Vec<_> = (0..20).map(|seed| run_seed(seed, size).hash).collect();
-    assert_eq!(hashes, again);
-    let different: std::collections::BTreeSet<_> = hashes.iter().collect();
-    assert_eq!(different.len(), hashes.len());
+    for level in [Level::Commands, Level::Wire] {
+        let hash = |seed| run(&Plan::of(seed, Size { ops: 100 }).at(level), false).hash;
+        let hashes: Vec<_> = (0..20).map(hash).collect();
+        let again: Vec<_> = (0..20).map(hash).collect();
+        assert_eq!(hashes, again);
+        let different: BTreeSet<_> = hashes.iter().collect();
+        assert_eq!(different.len(), hashes.len());
+    }
 }
 
 #[test]

@@ -1,21 +1,20 @@
 //! A slice of the search that `make sim` makes long: no seed breaks a promise, and together they meet everything there is.
 
-use earnest_simulation::{FEWEST_KINDS, Plan, Size, Sum, run_seed, shrink};
+use std::time::Duration;
 
-/// Seeds of the slice.
-const SEEDS: u64 = 120;
+use earnest_simulation::{FEWEST_KINDS, Level, Plan, Size, Sum, run, shrink};
 
-#[test]
-fn no_seed_of_the_slice_breaks_a_promise() {
-    let size = Size { ops: 300 };
+/// Runs seeds, none of which may break a promise or be calm, and says what they met.
+fn search(level: Level, seeds: u64, size: Size) -> (Sum, String) {
     let mut sum = Sum::default();
-    for seed in 0..SEEDS {
-        let outcome = run_seed(seed, size);
+    for seed in 0..seeds {
+        let plan = Plan::of(seed, size).at(level);
+        let outcome = run(&plan, false);
         sum.add(&outcome);
         if let Some(violation) = outcome.violations.first() {
-            let shrunk = shrink(&Plan::of(seed, size), violation.invariant, 500);
+            let shrunk = shrink(&plan, violation.invariant, 500);
             panic!(
-                "{violation}\nreplay it: cargo run -p earnest-simulation -- --replay {seed} --ops {}\n{}",
+                "{violation}\nreplay it: cargo run -p earnest-simulation -- --level {level:?} --replay {seed} --ops {}\n{}",
                 size.ops,
                 shrunk.map_or_else(
                     || "it does not fail again: the run is not deterministic".to_owned(),
@@ -25,17 +24,19 @@ fn no_seed_of_the_slice_breaks_a_promise() {
         }
     }
     let mut shown = Vec::new();
-    sum.print(
-        &mut shown,
-        std::time::Duration::ZERO,
-        std::time::Duration::ZERO,
-    )
-    .expect("memory takes it");
+    sum.print(&mut shown, Duration::ZERO, Duration::ZERO)
+        .expect("memory takes it");
     let shown = String::from_utf8(shown).expect("it is text");
-    assert!(
-        sum.calm_seeds <= SEEDS / 10,
-        "most seeds meet {FEWEST_KINDS} kinds of fault or more\n{shown}"
+    assert_eq!(
+        sum.calm_seeds, 0,
+        "every seed meets {FEWEST_KINDS} kinds of fault or more\n{shown}"
     );
+    (sum, shown)
+}
+
+#[test]
+fn no_seed_of_the_slice_breaks_a_promise() {
+    let (sum, shown) = search(Level::Commands, 120, Size { ops: 300 });
     assert!(
         sum.faults.len() >= 27,
         "every kind of fault is met\n{shown}"
@@ -44,4 +45,14 @@ fn no_seed_of_the_slice_breaks_a_promise() {
         sum.coverage.missed().len() <= 12,
         "the slice meets most legal pairs of state and event; the long search must meet all\n{shown}"
     );
+}
+
+#[test]
+fn no_seed_of_the_slice_breaks_a_promise_over_the_wire() {
+    let (sum, shown) = search(Level::Wire, 50, Size { ops: 200 });
+    assert!(
+        sum.faults.len() >= 24,
+        "nearly every kind of fault is met\n{shown}"
+    );
+    assert!(sum.transactions > 5_000, "there is work\n{shown}");
 }

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Mutex,
+    sync::{Mutex, OnceLock},
 };
 
 use earnest_protocol::{Decision, InitiatorOutcome, TransactionId};
@@ -49,6 +49,8 @@ pub(crate) struct Page {
     pub(crate) decided: Option<Decision>,
     /// A person has decided over the initiator's head.
     pub(crate) overruled: bool,
+    /// It was final, and its history is gone.
+    pub(crate) purged: bool,
     pub(crate) owed: BTreeMap<DeliveryKey, Owed>,
 }
 
@@ -61,6 +63,7 @@ impl Page {
             told: None,
             decided: None,
             overruled: false,
+            purged: false,
             owed: BTreeMap::new(),
         }
     }
@@ -74,16 +77,25 @@ pub(crate) struct Pages {
     pub(crate) by_id: BTreeMap<TransactionId, Page>,
     /// The deliveries of each key of each subscription that asks for order, as they were decided.
     order: BTreeMap<OrderKey, Vec<DeliveryKey>>,
-    /// Where each of them stands in its order.
+    /// In which order each of them stands.
     place: BTreeMap<DeliveryKey, OrderKey>,
     /// Effects that were seen and that nothing had owed.
     strangers: BTreeSet<DeliveryKey>,
+}
+
+/// Participants that keep their own data, and are asked for the truth when it is needed.
+pub(crate) trait Oracle: Send + Sync {
+    /// L(x).
+    fn local(&self, id: TransactionId) -> Local;
+    /// Whether the consumer has the effect.
+    fn taken(&self, key: &DeliveryKey) -> bool;
 }
 
 /// The book of one run.
 #[derive(Default)]
 pub(crate) struct Book {
     pages: Mutex<Pages>,
+    oracle: OnceLock<Box<dyn Oracle>>,
     pub(crate) violations: Violations,
 }
 
@@ -94,6 +106,21 @@ impl Book {
 
     fn page<T>(&self, id: TransactionId, change: impl FnOnce(&mut Page) -> T) -> Option<T> {
         self.read(|book| book.by_id.get_mut(&id).map(change))
+    }
+
+    /// From now on the truth is asked of `oracle`.
+    pub(crate) fn asks(&self, oracle: impl Oracle + 'static) {
+        let first = self.oracle.set(Box::new(oracle)).is_ok();
+        assert!(first, "there is one truth");
+    }
+
+    /// Notes what is true by now, if participants are to be asked for it.
+    pub(crate) fn consult(&self, id: TransactionId) {
+        match self.oracle.get().map(|oracle| oracle.local(id)) {
+            Some(Local::Committed) => self.committed(id),
+            Some(Local::Fenced) => self.fenced(id),
+            Some(Local::Open) | None => {}
+        }
     }
 
     /// A service begins a transaction.
@@ -126,14 +153,20 @@ impl Book {
 
     /// A caller is told that it is recorded.
     pub(crate) fn told_recorded(&self, id: TransactionId, in_store: bool) {
-        self.page(id, |page| page.recorded = true);
-        self.violations.unless(in_store, "M5", || {
+        let purged = self.page(id, |page| {
+            page.recorded = true;
+            page.purged
+        });
+        let kept = in_store || purged == Some(true);
+        self.violations.unless(kept, "M5", || {
             format!("a caller was told that {id} is recorded, and the database does not have it")
         });
     }
 
     /// A caller is told a decision.
     pub(crate) fn told_decided(&self, id: TransactionId, told: Decision, stands: Option<Decision>) {
+        let purged = self.page(id, |page| page.decided.filter(|_| page.purged));
+        let stands = stands.or(purged.flatten());
         self.violations.unless(stands == Some(told), "M5", || {
             format!("a caller was told {told} of {id}, and the database says {stands:?}")
         });
@@ -183,6 +216,19 @@ impl Book {
         });
     }
 
+    /// Its history is purged.
+    pub(crate) fn purged(&self, id: TransactionId) {
+        self.page(id, |page| page.purged = true);
+    }
+
+    /// M5: what was purged never comes back under its id.
+    pub(crate) fn is_new(&self, id: TransactionId) {
+        let purged = self.page(id, |page| page.purged);
+        self.violations.unless(purged != Some(true), "M5", || {
+            format!("{id} was purged, and is taken for a new one")
+        });
+    }
+
     /// A message arrives at its consumer.
     pub(crate) fn handed(&self, key: &DeliveryKey) {
         let confirmed = self.page(key.transaction, |page| {
@@ -227,12 +273,73 @@ impl Book {
         });
     }
 
-    /// Whether the consumer has said *OK*.
+    /// Whether the consumer has said *OK*, or has the effect before which it never does.
     pub(crate) fn is_acknowledged(&self, key: &DeliveryKey) -> bool {
+        if let Some(oracle) = self.oracle.get() {
+            return oracle.taken(key);
+        }
         let acknowledged = self.page(key.transaction, |page| {
             page.owed.get(key).is_some_and(|owed| owed.acknowledged)
         });
         acknowledged == Some(true)
+    }
+}
+
+impl Book {
+    /// A caller is told that its local transaction has committed.
+    pub(crate) fn is_told_committed(&self, id: TransactionId) {
+        let local = self.page(id, |page| page.local);
+        self.violations
+            .unless(local == Some(Local::Committed), "P5", || {
+                format!("a caller was told that {id} has committed, and it has not")
+            });
+    }
+
+    /// Callers were told of these that nothing was committed.
+    pub(crate) fn are_told_not_committed(&self, told_not: &BTreeSet<TransactionId>) {
+        for id in told_not {
+            let local = self.page(*id, |page| page.local);
+            self.violations
+                .unless(local != Some(Local::Committed), "P5", || {
+                    format!("a caller was told that {id} has not committed, and it has")
+                });
+        }
+    }
+
+    /// Takes the effects from the consumers' own rows, whose names `row` gives.
+    pub(crate) fn effects(
+        &self,
+        rows: &BTreeMap<String, u32>,
+        row: impl Fn(&DeliveryKey) -> String,
+    ) {
+        let mut left = rows.clone();
+        self.read(|book| {
+            for page in book.by_id.values_mut() {
+                for (key, owed) in &mut page.owed {
+                    owed.effects = left.remove(&row(key)).unwrap_or(0);
+                }
+            }
+        });
+        self.violations.unless(left.is_empty(), "M1", || {
+            format!("effects that nothing owes: {left:?}")
+        });
+    }
+
+    /// P9, from the consumers' own logs of each key of each subscription that asks for order.
+    pub(crate) fn check_order(
+        &self,
+        log: impl Fn(&str, &str) -> Vec<String>,
+        row: impl Fn(&DeliveryKey) -> String,
+    ) {
+        let orders = self.read(|book| book.order.clone());
+        for ((subscription, key), decided) in orders {
+            let log = log(&subscription, &key);
+            let mut decided: Vec<_> = decided.iter().map(&row).collect();
+            decided.retain(|row| log.contains(row));
+            self.violations.unless(decided == log, "P9", || {
+                format!("{subscription} took {log:?} of {key}, and {decided:?} was decided")
+            });
+        }
     }
 }
 

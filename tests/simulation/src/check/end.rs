@@ -20,7 +20,7 @@ type Blocked = BTreeMap<(Name, String), i64>;
 /// key waits for a person too (P9).
 pub(crate) async fn at_rest(store: &dyn Store, away: Option<&Name>) -> Result<Left, StoreError> {
     let (mut owed, mut parked, mut blocked) = (vec![], vec![], Blocked::new());
-    for row in all(store).await? {
+    for row in all(store, &TransactionFilter::default()).await? {
         let state = &row.state;
         if state.parked.is_some() || state.parked_effects > 0 {
             parked.push(row.id);
@@ -78,12 +78,14 @@ fn is_behind(blocked: &Blocked, row: &DeliveryRow) -> bool {
         .is_some_and(|first| first < place)
 }
 
-async fn all(store: &dyn Store) -> Result<Vec<TransactionRow>, StoreError> {
+/// Every transaction that the filter lets through.
+pub(crate) async fn all(
+    store: &dyn Store,
+    filter: &TransactionFilter,
+) -> Result<Vec<TransactionRow>, StoreError> {
     let (mut rows, mut after): (Vec<_>, Option<Cursor>) = (vec![], None);
     loop {
-        let page = store
-            .transactions(&TransactionFilter::default(), after, 1_000)
-            .await?;
+        let page = store.transactions(filter, after, 1_000).await?;
         rows.extend(page.rows);
         after = page.next;
         if after.is_none() {
@@ -94,7 +96,7 @@ async fn all(store: &dyn Store) -> Result<Vec<TransactionRow>, StoreError> {
 
 /// Everything is final: nothing told is gone, nothing is missing, nothing is there twice or against the truth.
 pub(crate) async fn everything_done(store: &dyn Store, book: &Book) -> Result<(), StoreError> {
-    let rows: BTreeMap<_, _> = all(store)
+    let rows: BTreeMap<_, _> = all(store, &TransactionFilter::default())
         .await?
         .into_iter()
         .map(|row| (row.id, row))
@@ -126,13 +128,22 @@ pub(crate) async fn everything_done(store: &dyn Store, book: &Book) -> Result<()
     Ok(())
 }
 
+/// The decision, also of what was purged when it was final.
+fn stands(page: &Page, row: Option<&TransactionRow>) -> Option<Decision> {
+    match row {
+        Some(row) => row.state.phase.decision(),
+        None => page.decided.filter(|_| page.purged),
+    }
+}
+
 /// M5, M3: what callers were told stands.
 fn told(book: &Book, id: TransactionId, page: &Page, row: Option<&TransactionRow>) {
     let violations = &book.violations;
-    violations.unless(!page.recorded || row.is_some(), "M5", || {
+    let kept = row.is_some() || page.purged;
+    violations.unless(!page.recorded || kept, "M5", || {
         format!("{id} was acknowledged and is gone")
     });
-    let stands = row.and_then(|row| row.state.phase.decision());
+    let stands = stands(page, row);
     violations.unless(page.told.is_none() || page.told == stands, "M3", || {
         format!(
             "{id}: callers were told {:?}, and {stands:?} stands",
@@ -157,7 +168,7 @@ fn truth(book: &Book, id: TransactionId, page: &Page, row: Option<&TransactionRo
     if page.outcome != InitiatorOutcome::Local || page.overruled {
         return;
     }
-    let stands = row.and_then(|row| row.state.phase.decision());
+    let stands = stands(page, row);
     if page.local == Local::Committed {
         violations.unless(stands == Some(Decision::Confirm), "M2", || {
             format!("{id} committed locally, and {stands:?} stands")
@@ -175,7 +186,11 @@ fn effect(book: &Book, key: &earnest_store::DeliveryKey, page: &Page, owed: &Owe
         return;
     }
     let due = u32::from(page.decided == Some(Decision::Confirm));
-    let named = if owed.effects < due { "M2" } else { "K2" };
+    let named = match due {
+        0 => "M1",
+        _ if owed.effects < due => "M2",
+        _ => "K2",
+    };
     book.violations.unless(owed.effects == due, named, || {
         format!("{key} had {} effects in place of {due}", owed.effects)
     });

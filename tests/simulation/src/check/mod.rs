@@ -9,6 +9,6 @@ mod violation;
 pub use coverage::{Coverage, EventKind, Pair, StateKind, legal, out_of_reach};
 pub use violation::Violation;
 
-pub(crate) use book::Book;
-pub(crate) use end::{at_rest, everything_done};
+pub(crate) use book::{Book, Local, Oracle};
+pub(crate) use end::{all, at_rest, everything_done};
 pub(crate) use observe::Observer;

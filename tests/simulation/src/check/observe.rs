@@ -5,19 +5,21 @@
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use earnest_protocol::{
     Decider, Decision, DeliveryState, InitiatorOutcome, LeaseToken, Phase, Settled, TransactionId,
 };
 use earnest_store::{
-    Applied, Command, DeliveryKey, DeliveryRow, Detail, LeaseGrant, OperatorAction, Rejection,
-    Reply, Store, StoreError, SubscriptionRow, TransactionRow,
+    Applied, Command, DeliveryKey, DeliveryRow, Detail, LeaseGrant, OperatorAction, PurgeReport,
+    Rejection, Reply, Store, StoreError, SubscriptionRow, TransactionFilter, TransactionRow,
 };
 
 use super::{
     book::{Book, Local},
     coverage::{Coverage, EventKind, StateKind},
+    end::all,
 };
 
 /// Watches one database.
@@ -70,6 +72,33 @@ impl Observer {
         Ok(applied)
     }
 
+    /// Purges finished history, and looks at what it took.
+    pub(crate) async fn purge(
+        &self,
+        older_than: Duration,
+        limit: usize,
+    ) -> Result<PurgeReport, StoreError> {
+        let before = all(&*self.store, &TransactionFilter::default()).await?;
+        let report = self.store.purge(older_than, limit).await?;
+        if report.removed == 0 {
+            return Ok(report);
+        }
+        let left: BTreeSet<_> = all(&*self.store, &TransactionFilter::default())
+            .await?
+            .iter()
+            .map(|row| row.id)
+            .collect();
+        for row in before.iter().filter(|row| !left.contains(&row.id)) {
+            let phase = row.state.phase;
+            let is_final = matches!(phase, Phase::Confirmed | Phase::Cancelled);
+            self.unless(is_final, "K3", || {
+                format!("{} was purged while it was {phase:?}", row.id)
+            });
+            self.book.purged(row.id);
+        }
+        Ok(report)
+    }
+
     fn unless(&self, holds: bool, invariant: &'static str, what: impl FnOnce() -> String) {
         self.book.violations.unless(holds, invariant, what);
     }
@@ -104,6 +133,9 @@ impl Observer {
             });
             return Ok(());
         };
+        if before.is_none() {
+            self.book.is_new(id);
+        }
         self.cover(command, answer, before);
         self.row(id, before, after);
         self.deliveries(before, after);
@@ -235,6 +267,7 @@ impl Observer {
         // The service writes so into what it keeps for the audit.
         let by_force =
             matches!(command, Command::Operator { detail, .. } if detail.ends_with("[forced]"));
+        self.book.consult(id);
         let (committed, known) = self.book.read(|book| {
             let page = book.by_id.get(&id);
             (

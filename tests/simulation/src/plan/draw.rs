@@ -6,6 +6,7 @@ use super::{
     Act, End, Fault, FaultKind, MessagePlan, Mood, Op, Party, Plan, RegistryAct, Setup, Size,
     Start, StoreFault,
 };
+use crate::{level::Level, run::FEWEST_KINDS};
 
 /// Kinds of fault of one run, at least.
 const FEWEST_FAULTS: usize = 6;
@@ -17,6 +18,7 @@ pub(super) fn plan(seed: u64, size: Size) -> Plan {
     let ops = ops(&mut rng, &setup, size);
     let faults = faults(&mut rng, &setup);
     Plan {
+        level: Level::default(),
         seed,
         setup,
         ops,
@@ -156,15 +158,16 @@ fn alone(rng: &mut SmallRng, setup: &Setup) -> Op {
 }
 
 fn asked(rng: &mut SmallRng, setup: &Setup) -> Op {
+    let lies = rng.random_range(0..4) == 0;
     Op::Asked {
         initiator: rng.random_range(0..setup.initiators),
         messages: messages(rng, setup),
         check_after_ms: *[20, 200, 2_000].choose(rng).expect("not empty"),
         budget: *[1, 2, 3].choose(rng).expect("not empty"),
-        knows: rng
-            .random_bool(0.7)
-            .then(|| (rng.random(), rng.random_range(0..8_000))),
-        tells: rng.random(),
+        knows: (lies || rng.random_bool(0.7))
+            .then(|| (lies || rng.random(), rng.random_range(0..8_000))),
+        tells: lies || rng.random(),
+        lies,
     }
 }
 
@@ -179,9 +182,33 @@ fn act(rng: &mut SmallRng) -> Act {
 
 fn faults(rng: &mut SmallRng, setup: &Setup) -> Vec<Fault> {
     let count = rng.random_range(FEWEST_FAULTS..=MOST_FAULTS);
-    let mut faults: Vec<_> = (0..count).map(|_| fault(rng, setup)).collect();
+    let mut faults = sure(rng, setup);
+    faults.extend((faults.len()..count).map(|_| fault(rng, setup)));
     faults.sort_by_key(|fault| fault.at_ms);
     faults
+}
+
+/// Faults of different kinds that meet something whatever else a run does.
+fn sure(rng: &mut SmallRng, setup: &Setup) -> Vec<Fault> {
+    let node = rng.random_range(0..setup.nodes);
+    let initiator = rng.random_range(0..setup.initiators);
+    let kinds = [
+        FaultKind::Crash(node),
+        FaultKind::Pause(node),
+        FaultKind::Drain(node),
+        // Heartbeats alone meet it.
+        FaultKind::Delay(*[20, 500].choose(rng).expect("not empty")),
+        FaultKind::StoreClock(rng.random_range(1..=15_000)),
+        FaultKind::CrashInitiator(initiator),
+        FaultKind::CrashConsumer(rng.random_range(0..setup.consumers)),
+    ];
+    let some: Vec<_> = kinds.choose_multiple(rng, FEWEST_KINDS).cloned().collect();
+    let mut fault = |kind| Fault {
+        at_ms: rng.random_range(0..setup.safety_ms * 8 / 10),
+        for_ms: rng.random_range(3_000..10_000),
+        kind,
+    };
+    some.into_iter().map(&mut fault).collect()
 }
 
 fn fault(rng: &mut SmallRng, setup: &Setup) -> Fault {
@@ -193,7 +220,15 @@ fn fault(rng: &mut SmallRng, setup: &Setup) -> Fault {
     let initiator = rng.random_range(0..setup.initiators);
     let consumer = rng.random_range(0..setup.consumers);
     let jump = rng.random_range(-15_000..=15_000);
-    let kind = match rng.random_range(0..100) {
+    let kind = match rng.random_range(0..108) {
+        100..102 => FaultKind::ForeignDatabase(initiator),
+        102..105 => FaultKind::ForgetEarly(
+            initiator,
+            *[500, 2_000, 10_000].choose(rng).expect("not empty"),
+        ),
+        105..108 => {
+            FaultKind::PurgeHistory(*[100, 1_000, 5_000, 20_000].choose(rng).expect("not empty"))
+        }
         0..10 => FaultKind::Crash(node),
         10..20 => FaultKind::Pause(node),
         20..24 => FaultKind::Drain(node),

@@ -69,6 +69,12 @@ pub enum FaultKind {
     CrashInitiator(u8),
     /// Its database does not answer.
     InitiatorDatabase(u8),
+    /// Another database answers in the place of its own, as a restored copy or another shard would.
+    ForeignDatabase(u8),
+    /// Its fence forgets what is older than so many milliseconds, although work may wait for longer.
+    ForgetEarly(u8, u32),
+    /// The coordinator's finished history of so many milliseconds ago is purged.
+    PurgeHistory(u32),
     /// A service that takes messages is killed.
     CrashConsumer(u8),
     /// A service that takes messages misbehaves.
@@ -98,6 +104,9 @@ impl FaultKind {
             Self::Store(_, StoreFault::Refused) => "batch refused",
             Self::CrashInitiator(_) => "initiator crash",
             Self::InitiatorDatabase(_) => "initiator database away",
+            Self::ForeignDatabase(_) => "foreign database answers",
+            Self::ForgetEarly(..) => "fence purged early",
+            Self::PurgeHistory(_) => "history purged",
             Self::CrashConsumer(_) => "consumer crash",
             Self::Consumer(_, Mood::Down) => "consumer down",
             Self::Consumer(_, Mood::Hangs) => "consumer hangs",

@@ -8,6 +8,8 @@ mod op;
 
 use serde::{Deserialize, Serialize};
 
+use crate::level::Level;
+
 pub use fault::{Fault, FaultKind, Mood, StoreFault};
 pub use op::{Act, End, MessagePlan, Op, RegistryAct, Start};
 
@@ -57,6 +59,9 @@ impl Setup {
 /// One run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
+    /// How much of the system is real.
+    #[serde(default)]
+    pub level: Level,
     /// Where all chance of the run comes from.
     pub seed: u64,
     /// Who takes part.
@@ -84,6 +89,11 @@ impl Plan {
     /// The run of a seed.
     pub fn of(seed: u64, size: Size) -> Self {
         draw::plan(seed, size)
+    }
+
+    /// The same at another level.
+    pub fn at(self, level: Level) -> Self {
+        Self { level, ..self }
     }
 
     /// Operations and faults: what shrinking makes fewer.

@@ -108,6 +108,9 @@ pub enum Op {
         knows: Option<(bool, u32)>,
         /// It decides by itself once it knows, or waits to be asked.
         tells: bool,
+        /// It confirms, and when asked it says that it rolled back.
+        #[serde(default)]
+        lies: bool,
     },
     /// A Cancel that comes before its Prepare.
     CancelFirst {

@@ -4,7 +4,7 @@
 //! local transaction can't commit.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -31,8 +31,12 @@ struct State {
     gate: Arc<Gate>,
     run: u32,
     held_down: u32,
+    /// Faults that have another database in the place of its own.
+    foreign: u32,
     /// What it knows of transactions without a local outcome.
     known: BTreeMap<TransactionId, Option<Decision>>,
+    /// What it says of these is not what it does.
+    lies: BTreeSet<TransactionId>,
 }
 
 pub(super) struct Initiator {
@@ -62,7 +66,9 @@ impl Initiator {
                 gate: Arc::new(Gate::new()),
                 run: 0,
                 held_down: 0,
+                foreign: 0,
                 known: BTreeMap::new(),
+                lies: BTreeSet::new(),
             }),
         }
     }
@@ -85,6 +91,12 @@ impl Initiator {
         self.state().held_down -= 1;
     }
 
+    /// Another database is in the place of its own, or no longer.
+    pub(super) fn is_foreign(&self, foreign: bool) {
+        let count = &mut self.state().foreign;
+        *count = if foreign { *count + 1 } else { *count - 1 };
+    }
+
     /// What it says about its local transaction; `None`: nobody listens.
     pub(super) async fn answers(
         &self,
@@ -104,11 +116,11 @@ impl Initiator {
         gate.pass().await;
         let answer = self.answer(world, work);
         // Some answers are old when they arrive.
-        if world
+        let is_old = world
             .network
             .draw((work.id.as_bytes(), "answer is old"), 16)
-            == 0
-        {
+            == 0;
+        if is_old || self.state().lies.contains(&work.id) {
             tokio::time::sleep(millis(
                 world.network.draw((work.id.as_bytes(), "age"), 2_500),
             ))
@@ -122,6 +134,16 @@ impl Initiator {
     }
 
     fn answer(&self, world: &World, work: &CheckBackWork) -> CheckBackAnswer {
+        {
+            let state = self.state();
+            if state.foreign > 0 {
+                world.meets(FaultKind::ForeignDatabase(self.number).name());
+                return CheckBackAnswer::Unknown;
+            }
+            if state.lies.contains(&work.id) {
+                return CheckBackAnswer::RolledBack;
+            }
+        }
         if work.options.outcome == InitiatorOutcome::Asked {
             return match self.state().known.get(&work.id) {
                 Some(Some(Decision::Confirm)) => CheckBackAnswer::Committed,
@@ -148,6 +170,10 @@ impl Initiator {
         }
     }
 
+    fn lies_about(&self, id: TransactionId) {
+        self.state().lies.insert(id);
+    }
+
     fn knows(&self, id: TransactionId, known: Option<Decision>) {
         self.state().known.insert(id, known);
     }
@@ -167,7 +193,7 @@ impl World {
         let service = usize::from(initiator);
         let (gate, run) = {
             let state = self.initiators[service].state();
-            if state.held_down > 0 {
+            if state.held_down > 0 || state.foreign > 0 {
                 return;
             }
             (Arc::clone(&state.gate), state.run)
@@ -241,8 +267,12 @@ impl Flow {
                 budget,
                 knows,
                 tells,
+                lies,
                 ..
             } => {
+                if lies {
+                    self.initiator().lies_about(self.id);
+                }
                 let options = OptionsInput {
                     check_after: Some(millis(check_after_ms)),
                     outcome: Some(InitiatorOutcome::Asked),

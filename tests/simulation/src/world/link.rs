@@ -281,7 +281,8 @@ impl RegistryStore for Link {
 #[async_trait]
 impl RetentionStore for Link {
     async fn purge(&self, older_than: Duration, limit: usize) -> Result<PurgeReport, StoreError> {
-        self.write(&[], self.store().purge(older_than, limit)).await
+        let purged = self.observer.purge(older_than, limit);
+        self.write(&[], purged).await
     }
 }
 

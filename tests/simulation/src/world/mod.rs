@@ -2,17 +2,17 @@
 
 mod call;
 mod chance;
-mod clock;
+pub(crate) mod clock;
 mod consumer;
-mod faults;
-mod gate;
+pub(crate) mod faults;
+pub(crate) mod gate;
 mod initiator;
-mod link;
+pub(crate) mod link;
 mod local;
-mod network;
+pub(crate) mod network;
 mod node;
 mod operator;
-mod trace;
+pub(crate) mod trace;
 
 use std::{
     collections::BTreeMap,
@@ -26,11 +26,12 @@ use tokio::time::Instant;
 
 use crate::{
     check::{Book, Observer},
-    plan::{MessagePlan, Plan, Setup},
+    plan::{MessagePlan, Mood, Plan, Setup},
 };
 
 use clock::SimulatedClock;
 use consumer::Consumer;
+use faults::Scene;
 use gate::Gate;
 use initiator::Initiator;
 use network::{Lost, Network};
@@ -115,29 +116,7 @@ impl World {
 
     /// The subscription of a consumer.
     fn subscription(&self, consumer: u8) -> SubscriptionRow {
-        SubscriptionRow {
-            namespace: Name::default_namespace(),
-            name: subscription_name(consumer),
-            topic: topic(consumer % self.setup.topics())
-                .parse()
-                .expect("a topic"),
-            destination: Destination::Service(subscription_name(consumer)),
-            ordered: consumer % 2 == 1,
-            paused: false,
-            concurrency: if consumer == 0 { 4 } else { 64 },
-            timeout: Duration::from_secs(2),
-            retry: RetryPolicy {
-                initial: Duration::from_millis(100),
-                multiplier_milli: 2_000,
-                cap: Duration::from_secs(5),
-            },
-            updated_at: earnest_protocol::Timestamp::default(),
-        }
-    }
-
-    /// The name of a consumer's subscription.
-    pub(crate) fn subscription_of(&self, consumer: u8) -> Name {
-        self.subscription(consumer).name
+        subscription(&self.setup, consumer)
     }
 
     /// Creates or replaces every subscription: at the beginning, and at the end for those that were taken away.
@@ -148,24 +127,54 @@ impl World {
         }
     }
 
-    /// Nothing is away any more, and everybody who has put off a decision makes it.
-    pub(crate) async fn make_peace(&self) {
-        self.subscribe_all().await;
+    pub(crate) fn start_nodes(self: &Arc<Self>) {
+        for node in &self.nodes {
+            node.start(self);
+        }
+    }
+
+    /// A consumer that stays away while all others are well (V2), or comes back.
+    pub(crate) fn stay_away(&self, consumer: u8, away: bool) {
+        self.mood(consumer, Mood::Down, away);
+    }
+
+    /// Everybody who has put off a decision makes it.
+    pub(crate) fn make_up_minds(&self) {
         for initiator in &self.initiators {
             initiator.makes_up_its_mind();
         }
     }
 }
 
-fn subscription_name(consumer: u8) -> Name {
+/// The subscription of a consumer.
+pub(crate) fn subscription(setup: &Setup, consumer: u8) -> SubscriptionRow {
+    SubscriptionRow {
+        namespace: Name::default_namespace(),
+        name: subscription_name(consumer),
+        topic: topic(consumer % setup.topics()).parse().expect("a topic"),
+        destination: Destination::Service(subscription_name(consumer)),
+        ordered: consumer % 2 == 1,
+        paused: false,
+        concurrency: if consumer == 0 { 4 } else { 64 },
+        timeout: Duration::from_secs(2),
+        retry: RetryPolicy {
+            initial: Duration::from_millis(100),
+            multiplier_milli: 2_000,
+            cap: Duration::from_secs(5),
+        },
+        updated_at: earnest_protocol::Timestamp::default(),
+    }
+}
+
+pub(crate) fn subscription_name(consumer: u8) -> Name {
     format!("consumer-{consumer}").parse().expect("a name")
 }
 
-fn initiator_name(initiator: u8) -> String {
+pub(crate) fn initiator_name(initiator: u8) -> String {
     format!("initiator-{initiator}")
 }
 
-fn topic(topic: u8) -> String {
+pub(crate) fn topic(topic: u8) -> String {
     format!("topic-{topic}")
 }
 

@@ -13,19 +13,19 @@ use std::{
 use tokio::{sync::oneshot, time::Instant};
 
 use super::chance::Chance;
-use crate::plan::Party;
+use crate::plan::{FaultKind, Party};
 
 /// The weather, which several faults may make worse at the same time.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Weather {
+struct Weather {
     /// Of a thousand.
-    pub(crate) requests_lost: u16,
+    requests_lost: u16,
     /// Of a thousand.
-    pub(crate) responses_lost: u16,
+    responses_lost: u16,
     /// Of a thousand.
-    pub(crate) doubled: u16,
+    doubled: u16,
     /// More under way, at most.
-    pub(crate) delay_ms: u32,
+    delay_ms: u32,
 }
 
 struct State {
@@ -66,21 +66,32 @@ impl Network {
         self.state().chance.draw(what, bound)
     }
 
-    pub(crate) fn weather(&self, change: impl FnOnce(&mut Weather)) {
-        change(&mut self.state().weather);
+    /// A seed for something that draws its own chance.
+    pub(crate) fn draw_seed(&self, what: impl Hash) -> u64 {
+        u64::from(self.state().chance.draw((what, "seed"), u32::MAX))
     }
 
-    pub(crate) fn cut(&self, from: Party, to: Party) {
-        *self.state().cut.entry((from, to)).or_default() += 1;
-    }
-
-    pub(crate) fn mend(&self, from: Party, to: Party) {
+    /// A fault of the network begins, or ends.
+    pub(crate) fn turns(&self, kind: &FaultKind, begins: bool) {
         let mut state = self.state();
-        if let Some(times) = state.cut.get_mut(&(from, to)) {
-            *times -= 1;
-            if *times == 0 {
-                state.cut.remove(&(from, to));
+        let State { weather, cut, .. } = &mut *state;
+        let change =
+            |share: &mut u16, by: u16| *share = if begins { *share + by } else { *share - by };
+        match *kind {
+            FaultKind::LoseRequests(share) => change(&mut weather.requests_lost, share),
+            FaultKind::LoseResponses(share) => change(&mut weather.responses_lost, share),
+            FaultKind::Duplicate(share) => change(&mut weather.doubled, share),
+            FaultKind::Delay(millis) if begins => weather.delay_ms += millis,
+            FaultKind::Delay(millis) => weather.delay_ms -= millis,
+            FaultKind::Cut(from, to, both) => {
+                let directions = [Some((from, to)), both.then_some((to, from))];
+                for direction in directions.into_iter().flatten() {
+                    let times = cut.entry(direction).or_default();
+                    *times = if begins { *times + 1 } else { *times - 1 };
+                }
+                cut.retain(|_, times| *times > 0);
             }
+            _ => {}
         }
     }
 
@@ -93,7 +104,8 @@ impl Network {
         self.state().met.clone()
     }
 
-    fn is_cut(&self, from: Party, to: Party) -> bool {
+    /// Whether nothing gets from one to the other.
+    pub(crate) fn is_cut(&self, from: Party, to: Party) -> bool {
         let mut state = self.state();
         if state.cut.is_empty() || !state.cut.contains_key(&(from, to)) {
             return false;
@@ -106,6 +118,47 @@ impl Network {
         };
         *state.met.entry(kind).or_default() += 1;
         true
+    }
+
+    /// How long a segment of a stream is under way: what is lost is sent again, and comes later.
+    pub(crate) fn segment(&self, from: Party, to: Party, is_request: bool) -> Duration {
+        const AGAIN: u32 = 200;
+        let mut state = self.state();
+        let State {
+            chance,
+            weather,
+            met,
+            ..
+        } = &mut *state;
+        let (share, kind) = if is_request {
+            (weather.requests_lost, "requests lost")
+        } else {
+            (weather.responses_lost, "responses lost")
+        };
+        let mut wait = chance.draw((from, to), 3);
+        if weather.delay_ms > 0 {
+            wait += chance.draw((from, to, "delay"), weather.delay_ms + 1);
+            *met.entry("delay").or_default() += 1;
+        }
+        while share > 0
+            && wait < 20 * AGAIN
+            && chance.draw((from, to, "lost"), 1_000) < u32::from(share)
+        {
+            wait += AGAIN;
+            *met.entry(kind).or_default() += 1;
+        }
+        Duration::from_millis(wait.into())
+    }
+
+    /// Whether a stream breaks behind this segment: what it asked for is done, and whoever waits asks again.
+    pub(crate) fn breaks(&self, from: Party, to: Party) -> bool {
+        let mut state = self.state();
+        let share = u32::from(state.weather.doubled);
+        let breaks = share > 0 && state.chance.draw((from, to, "breaks"), 8_000) < share;
+        if breaks {
+            *state.met.entry("connection reset").or_default() += 1;
+        }
+        breaks
     }
 
     /// One leg of a call; false: it never arrives.
