@@ -33,6 +33,8 @@ pub use command::{
 pub use error::StoreError;
 pub use mark::{Line, Loss, LossRow, Mark, Recall};
 pub use memory::MemoryStore;
+#[cfg(any(test, feature = "fill"))]
+pub use postgres::History;
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use query::{Backlog, Cursor, Detail, Page, TransactionFilter};
 pub use row::{

@@ -41,9 +41,21 @@ fn code(error: &Error) -> String {
         .into_owned()
 }
 
-/// Serialization failure, deadlock.
+/// Serialization failure, deadlock; or the range of an id was dropped just now, and the purge horizon will say so.
 fn is_conflict(error: &Error) -> bool {
-    matches!(code(error).as_str(), "40001" | "40P01")
+    matches!(code(error).as_str(), "40001" | "40P01" | NO_RANGE)
+}
+
+/// A row belongs into no partition. (No table has a CHECK of its own, which would say the same.)
+const NO_RANGE: &str = "23514";
+
+/// A lock was not to be had in the time that was given for it, or only at the price of a deadlock.
+pub(super) fn is_busy(error: &StoreError) -> bool {
+    let StoreError::Unavailable { source, .. } = error else {
+        return false;
+    };
+    let error = source.as_ref().and_then(|source| source.downcast_ref());
+    error.is_some_and(|error| matches!(code(error).as_str(), "55P03" | "40P01"))
 }
 
 /// Translates an error of anything but COMMIT: nothing was written.
@@ -51,6 +63,10 @@ pub(super) fn failed(context: &str, error: Error) -> StoreError {
     let code = code(&error);
     let (class, context) = (code.get(..2).unwrap_or_default(), context.to_owned());
     match (&error, class) {
+        (Error::Database(_), _) if code == NO_RANGE => StoreError::Unavailable {
+            context,
+            source: Some(Box::new(error)),
+        },
         // A value that its column can't hold (a zero byte, for one), a constraint, a limit of the database's.
         (Error::Database(_), "22" | "23" | "54") | (Error::Encode(_), _) => StoreError::Rejected {
             context,

@@ -2,6 +2,9 @@
 //!
 //! Each statement has a snapshot of its own (READ COMMITTED), so what comes after a lock sees what its last holder
 //! wrote. Rows are locked in the order of their keys.
+//!
+//! `id = ANY($1)` says to a plan that is made once nothing of the ranges that history is kept in, so each statement also says
+//! between which ids it looks: the other ranges are not even opened.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -112,6 +115,12 @@ impl Tables for PgTables<'_> {
     }
 }
 
+/// The first and the last, which is how far a statement has to look.
+fn ends_of(ids: &BTreeSet<TransactionId>) -> (Uuid, Uuid) {
+    let end = |id: Option<&TransactionId>| id.map(uuid).unwrap_or_default();
+    (end(ids.first()), end(ids.last()))
+}
+
 fn uuids<'a>(ids: impl IntoIterator<Item = &'a TransactionId>) -> Vec<Uuid> {
     ids.into_iter().map(uuid).collect()
 }
@@ -128,15 +137,18 @@ pub(super) async fn transactions(
     const READ: &str = concat!(
         "SELECT ",
         transaction::columns!(),
-        " FROM transactions WHERE id = ANY($1)"
+        " FROM transactions WHERE id = ANY($1) AND id >= $2 AND id <= $3"
     );
     const LOCK: &str = concat!(
         "SELECT ",
         transaction::columns!(),
-        " FROM transactions WHERE id = ANY($1) ORDER BY id FOR UPDATE"
+        " FROM transactions WHERE id = ANY($1) AND id >= $2 AND id <= $3 ORDER BY id FOR UPDATE"
     );
+    let (first, last) = ends_of(ids);
     let rows = sqlx::query(if lock { LOCK } else { READ })
         .bind(uuids(ids))
+        .bind(first)
+        .bind(last)
         .fetch_all(db)
         .await
         .context("read transactions")?;
@@ -153,14 +165,17 @@ pub(super) async fn deliveries(
         delivery::columns!(),
         " FROM deliveries WHERE (transaction_id, ordinal, subscription) IN \
          (SELECT k.a, k.b, k.c FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS k (a, b, c)) \
-         ORDER BY transaction_id, ordinal, subscription FOR UPDATE"
+         AND transaction_id >= $4 AND transaction_id <= $5 ORDER BY transaction_id, ordinal, subscription FOR UPDATE"
     );
+    let end = |key: Option<&DeliveryKey>| key.map(|key| uuid(&key.transaction)).unwrap_or_default();
     let ordinals: Vec<i64> = keys.iter().map(|key| key.ordinal.0.into()).collect();
     let names: Vec<&str> = keys.iter().map(delivery::subscription).collect();
     let rows = sqlx::query(LOCK)
         .bind(uuids(keys.iter().map(|key| &key.transaction)))
         .bind(ordinals)
         .bind(names)
+        .bind(end(keys.first()))
+        .bind(end(keys.last()))
         .fetch_all(db)
         .await
         .context("read deliveries")?;
@@ -174,11 +189,14 @@ async fn deliveries_of(
     const LOCK: &str = concat!(
         "SELECT ",
         delivery::columns!(),
-        " FROM deliveries WHERE transaction_id = ANY($1) \
+        " FROM deliveries WHERE transaction_id = ANY($1) AND transaction_id >= $2 AND transaction_id <= $3 \
          ORDER BY transaction_id, ordinal, subscription FOR UPDATE"
     );
+    let (first, last) = ends_of(ids);
     let rows = sqlx::query(LOCK)
         .bind(uuids(ids))
+        .bind(first)
+        .bind(last)
         .fetch_all(db)
         .await
         .context("read deliveries")?;
@@ -192,10 +210,14 @@ pub(super) async fn messages(
     const READ: &str = concat!(
         "SELECT ",
         message::columns!(),
-        " FROM messages WHERE transaction_id = ANY($1) ORDER BY transaction_id, ordinal"
+        " FROM messages WHERE transaction_id = ANY($1) AND transaction_id >= $2 AND transaction_id <= $3 \
+         ORDER BY transaction_id, ordinal"
     );
+    let (first, last) = ends_of(ids);
     let rows = sqlx::query(READ)
         .bind(uuids(ids))
+        .bind(first)
+        .bind(last)
         .fetch_all(db)
         .await
         .context("read messages")?;

@@ -9,15 +9,20 @@ mod claim;
 mod connection;
 mod error;
 mod fetch;
+#[cfg(any(test, feature = "fill"))]
+mod fill;
 mod held;
 mod journal;
 mod lease;
 mod migrate;
 mod open;
 mod query;
+mod range;
 mod recall;
 mod registry;
 mod retention;
+#[cfg(test)]
+mod tests;
 mod time;
 mod write;
 
@@ -28,10 +33,11 @@ use std::{
 
 use async_trait::async_trait;
 use sqlx::PgPool;
-use uuid::Uuid;
 
 use crate::{Clock, Durability, Store, StoreError};
 use error::{Context, unavailable};
+#[cfg(any(test, feature = "fill"))]
+pub use fill::History;
 pub use open::PostgresOptions;
 use time::TimeSource;
 
@@ -42,8 +48,8 @@ pub struct PostgresStore {
     time: TimeSource,
     /// Which target the next claim begins with.
     turn: AtomicUsize,
-    /// How far the purge has come on its way through the ids.
-    purged: Mutex<Option<Uuid>>,
+    /// How far the purge has come on its way through history.
+    purging: Mutex<retention::Progress>,
     shown: String,
 }
 
@@ -74,7 +80,7 @@ impl PostgresStore {
             readers,
             time,
             turn: AtomicUsize::new(0),
-            purged: Mutex::default(),
+            purging: Mutex::default(),
             shown,
         })
     }

@@ -8,6 +8,7 @@ use sqlx::{
     Encode, PgConnection, Postgres, QueryBuilder, Row, Type,
     postgres::{PgHasArrayType, PgRow},
 };
+use uuid::Uuid;
 
 use super::{
     error::{Context, Failure, unavailable},
@@ -199,11 +200,12 @@ impl Parts {
                 .of("bigint", rows, |(read, _)| *read)
                 .state(&state)
                 .of("bigint", rows, |(_, r)| r.revision)
-                .end(
+                .on(
                     " AS v (id, read, phase, parked, in_progress_answers, unanswered, open_effects, parked_effects, \
                      decided_at, decided_by, finished_at, check_due, check_attempts, holder, token, revision) \
-                     WHERE t.id = v.id AND t.revision = v.read RETURNING 1)",
-                );
+                     WHERE t.id = v.id AND t.revision = v.read",
+                )
+                .between("t.id", rows, |(_, r)| uuid(&r.id));
         }
     }
 
@@ -262,21 +264,22 @@ impl Parts {
                 .of("text", rows, |(_, r)| r.parked.as_ref().map(ParkReason::as_str))
                 .of("bigint", rows, |(_, r)| holder(r.holder))
                 .of("bigint", rows, |(_, r)| r.token.0)
-                .end(
+                .on(
                     " AS v (id, ordinal, subscription, read_token, read_state, state, attempts, due, done_at, parked, \
                      holder, token) WHERE d.transaction_id = v.id AND d.ordinal = v.ordinal \
-                     AND d.subscription = v.subscription AND d.token = v.read_token AND d.state = v.read_state \
-                     RETURNING 1)",
-                );
+                     AND d.subscription = v.subscription AND d.token = v.read_token AND d.state = v.read_state",
+                )
+                .between("d.transaction_id", rows, |(_, r)| uuid(&r.key.transaction));
         }
         let keys = &writes.removed_deliveries[..];
         if !keys.is_empty() {
             self.part("removed_deliveries", keys.len(), "DELETE FROM deliveries d USING")
                 .key(keys, |key| key)
-                .end(
+                .on(
                     " AS v (id, ordinal, subscription) WHERE d.transaction_id = v.id AND d.ordinal = v.ordinal \
-                     AND d.subscription = v.subscription RETURNING 1)",
-                );
+                     AND d.subscription = v.subscription",
+                )
+                .between("d.transaction_id", keys, |key| uuid(&key.transaction));
         }
     }
 
@@ -329,7 +332,7 @@ struct Columns<'a> {
     is_first: bool,
 }
 
-impl Columns<'_> {
+impl<'a> Columns<'a> {
     fn of<'r, 't, R, T>(mut self, of: &str, rows: &'r [R], value: impl Fn(&'r R) -> T) -> Self
     where
         T: Encode<'t, Postgres> + Type<Postgres> + PgHasArrayType,
@@ -368,7 +371,31 @@ impl Columns<'_> {
             .of("bigint", rows, |r| r.token.0)
     }
 
+    /// The last part of an insert.
     fn end(self, sql: &str) {
         self.sql.push(")").push(sql);
+    }
+
+    /// The condition of an update or a removal, which [`Condition::between`] ends.
+    fn on(self, sql: &str) -> Condition<'a> {
+        self.sql.push(")").push(sql);
+        Condition { sql: self.sql }
+    }
+}
+
+/// A condition that is not complete yet.
+struct Condition<'a> {
+    sql: &'a mut QueryBuilder<Postgres>,
+}
+
+impl Condition<'_> {
+    /// Between which ids the rows are, which come in the order of their ids: other ranges of history are not even opened.
+    fn between<R>(self, column: &str, rows: &[R], id: impl Fn(&R) -> Uuid) {
+        let end = |row: Option<&R>| row.map(&id).unwrap_or_default();
+        self.sql.push(format_args!(" AND {column} >= "));
+        self.sql.push_bind(end(rows.first()));
+        self.sql.push(format_args!(" AND {column} <= "));
+        self.sql.push_bind(end(rows.last()));
+        self.sql.push(" RETURNING 1)");
     }
 }
