@@ -12,6 +12,7 @@ SEEDS ?= 2000
 HOURS ?=
 STORE ?=
 NODES ?=
+ROWS ?=
 
 .PHONY: help deps build fmt clippy deny test demo bench soak sim chaos model doc clean
 
@@ -45,15 +46,16 @@ demo: ## kill the payment services at random moments, check the books; SEED=n re
 	$(if $(filter postgres,$(STORE)),$(TARGET)/debug/earnest-harness postgres -- bash -c 'exec "$$@" --store "$$EARNEST_TEST_POSTGRES_URL"' demo) \
 	  $(TARGET)/debug/payments-demo $(if $(NODES),--nodes $(NODES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-bench: ## measure the speed on this machine (about 6 min.); ARGS="…" is passed on, such as --quick or --help
-	@scripts/deps.sh toolchain
+bench: ## measure the speed on this machine (about 6 min.), STORE=postgres over a server; ARGS="…" is passed on: --quick, --help
+	@scripts/deps.sh toolchain $(filter postgres,$(STORE))
 	cargo build --release -p earnest-coordinator -p earnest-bench --bins
-	$(TARGET)/release/earnest-bench $(ARGS)
+	$(TARGET)/release/earnest-bench $(if $(STORE),--store $(STORE)) $(ARGS)
 
-soak: ## load the coordinator for MINUTES=… (10 unless said) and watch its memory
-	@scripts/deps.sh toolchain
+soak: ## load it for MINUTES=… (10 unless said) and watch its memory; STORE=postgres ROWS=10000000: beside so much history
+	@scripts/deps.sh toolchain $(filter postgres,$(STORE))
 	cargo build --release -p earnest-coordinator -p earnest-bench --bins
-	$(TARGET)/release/earnest-bench --soak $(or $(MINUTES),10) $(ARGS)
+	$(TARGET)/release/earnest-bench $(if $(STORE),--store $(STORE)) \
+	  $(if $(ROWS),--history $(ROWS),--soak $(or $(MINUTES),10)) $(ARGS)
 
 sim: ## simulate nodes, services, network and faults; SEEDS=2000 or SEEDS=a..b, HOURS=… is a limit
 	@scripts/deps.sh toolchain

@@ -10,6 +10,7 @@ use crate::{
     caller::{self, Caller, GrpcCaller},
     consumer::Consumer,
     coordinator::{Coordinator, Site, TOPIC},
+    database::{self, Database, Kind},
     disk,
     echo::Echo,
     latency::Window,
@@ -42,16 +43,17 @@ pub struct Bench {
 
 impl Bench {
     pub fn new(options: Options) -> anyhow::Result<Self> {
+        database::ensure_disk(options.store)?;
         let site = Site::find(options.directory.clone())?;
         let consumer = Consumer::default();
         let consumer_url = consumer.serve()?;
         Ok(Self {
-            options,
             site,
             consumer,
             consumer_url,
             records: Vec::new(),
-            findings: Findings::default(),
+            findings: Findings::over(options.store),
+            options,
         })
     }
 
@@ -120,7 +122,10 @@ impl Bench {
 
     async fn store_raw(&mut self, size: usize, settle: bool) -> anyhow::Result<()> {
         let window = self.options.window() / 2;
-        let raw = store_raw::run(&self.site, size, settle, self.options.warm_up(), window).await?;
+        let database = Database::fresh(self.options.store).await;
+        let warm_up = self.options.warm_up();
+        let raw = store_raw::run(&self.site, &database, size, settle, warm_up, window).await?;
+        database.remove().await?;
         let case = if settle {
             Case::StoreRawDelivered
         } else {
@@ -138,14 +143,24 @@ impl Bench {
     }
 
     async fn messages(&mut self, run: Messages) -> anyhow::Result<()> {
-        let settings: &[&str] = if run.batched {
-            &[]
-        } else {
-            &["journal.batch_commands=1"]
+        let alone: &[&str] = match (run.batched, self.options.store) {
+            (true, _) => &[],
+            (false, Kind::Sqlite) => &["journal.batch_commands=1"],
+            // As many commits at once as a pool of connections would have.
+            (false, Kind::Postgres) => &[
+                "journal.batch_commands=1",
+                "database_writers=36",
+                "journal.lanes=32",
+            ],
         };
-        let mut coordinator = Coordinator::start(&self.site, settings).await?;
+        let settings = self.options.set.iter().map(String::as_str);
+        let settings = settings.chain(alone.iter().copied());
+        let database = Database::fresh(self.options.store).await;
+        let mut coordinator = Coordinator::start(&self.site, &database, settings).await?;
         let measured = self.messages_of(&coordinator, run).await;
-        coordinator.explain(measured)
+        coordinator.explain(measured)?;
+        drop(coordinator);
+        database.remove().await
     }
 
     async fn messages_of(

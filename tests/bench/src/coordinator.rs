@@ -1,4 +1,4 @@
-//! The coordinator under load: the binary `earnest` as a process of its own, on a fresh database file.
+//! The coordinator under load: the binary `earnest` as a process of its own.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,6 +19,8 @@ use tokio::{
     process::{Child, Command},
 };
 use tonic::transport::Channel;
+
+use crate::database::Database;
 
 /// The topic that the consumer is subscribed to.
 pub const TOPIC: &str = "bench.message";
@@ -82,8 +84,12 @@ pub struct Coordinator {
 }
 
 impl Coordinator {
-    /// Starts one with these settings (`key=value`) and waits until it is ready.
-    pub async fn start(site: &Site, settings: &[&str]) -> anyhow::Result<Self> {
+    /// Starts one over `database` with these settings (`key=value`) and waits until it is ready.
+    pub async fn start(
+        site: &Site,
+        database: &Database,
+        settings: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> anyhow::Result<Self> {
         let directory = site.fresh_directory()?;
         let log = directory.path().join("log");
         let mut command = Command::new(&site.program);
@@ -93,7 +99,7 @@ impl Coordinator {
                 "--listen",
                 "127.0.0.1:0",
                 "--database",
-                "earnest.db",
+                database.name(),
                 "--log-level",
                 "warn",
             ])
@@ -103,7 +109,7 @@ impl Coordinator {
             .stderr(std::fs::File::create(&log)?)
             .kill_on_drop(true);
         for setting in settings {
-            command.args(["--set", setting]);
+            command.args(["--set", setting.as_ref()]);
         }
         for (name, _) in std::env::vars_os() {
             // What the shell sets for another coordinator must not change what is measured.

@@ -1,7 +1,7 @@
 //! Measures how fast the coordinator is on this machine, and prints beside it what the machine could do without it: gRPC
 //! alone, the store alone, the disk alone.
 //!
-//! The coordinator is the real binary in a process of its own, with a fresh SQLite file per measurement and fsync on; this
+//! The coordinator is the real binary in a process of its own, with a fresh database per measurement and fsync on; this
 //! process is the client and the consumer, on the same cores. It must never count what was not acknowledged, and
 //! every message acknowledged in a run must arrive in it, or the run fails.
 #![expect(
@@ -14,8 +14,10 @@ mod caller;
 mod clock;
 mod consumer;
 mod coordinator;
+mod database;
 mod disk;
 mod echo;
+mod history;
 mod latency;
 mod ledger;
 mod load;
@@ -41,8 +43,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    if let Some(Role::Echo) = options.role {
-        return echo::serve().await;
+    match &options.role {
+        Some(Role::Echo) => return echo::serve().await,
+        Some(Role::Fill { url, transactions }) => return history::fill(url, *transactions).await,
+        None => {}
     }
     let mut terminate = signal(SignalKind::terminate())?;
     // Whichever way it ends, the processes that it started end with it.
@@ -54,8 +58,9 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn measure(options: Options) -> anyhow::Result<()> {
-    match options.soak {
-        Some(minutes) => soak::run(&options, minutes).await,
-        None => bench::Bench::new(options)?.run().await,
+    match (options.soak, options.history) {
+        (Some(minutes), _) => soak::run(&options, minutes).await,
+        (None, Some(transactions)) => history::run(&options, transactions).await,
+        (None, None) => bench::Bench::new(options)?.run().await,
     }
 }

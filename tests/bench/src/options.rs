@@ -4,9 +4,11 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::database::Kind;
+
 /// Measures how fast the coordinator is on this machine, next to the limits that the machine sets.
 ///
-/// Starts `earnest serve` as a process of its own for each measurement, with a fresh SQLite file and fsync on, and
+/// Starts `earnest serve` as a process of its own for each measurement, with a fresh database and fsync on, and
 /// drives closed-loop load from this process: each caller makes its next transaction when the last one is
 /// acknowledged. Prints a table and writes it as JSON. The exit code says whether every measurement could be
 /// made, not whether a target was met; only --soak fails when memory grows.
@@ -29,6 +31,15 @@ pub struct Options {
     #[arg(long)]
     pub quick: bool,
 
+    /// Where the coordinator keeps its data. A server is taken from EARNEST_TEST_POSTGRES_URL, a container, or local
+    /// binaries, in this order; where TMPDIR is then must be on the disk that counts.
+    #[arg(long, value_enum, default_value_t, value_name = "STORE")]
+    pub store: Kind,
+
+    /// A setting of the coordinator's that is measured, such as --set journal.lanes=2; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+
     /// Only these cases; may be repeated.
     #[arg(long, value_name = "CASE")]
     pub only: Vec<Case>,
@@ -49,6 +60,15 @@ pub struct Options {
     #[arg(long, value_name = "MINUTES", value_parser = positive)]
     pub soak: Option<f64>,
 
+    /// Instead of the measurements: the load of 64 callers on an empty database and on one with so many finished
+    /// transactions, in turn; then with a snapshot held open. PostgreSQL only.
+    #[arg(long, value_name = "TRANSACTIONS", conflicts_with = "soak")]
+    pub history: Option<u64>,
+
+    /// A database that `earnest-bench fill` has filled, for --history: filling one takes longer than all else.
+    #[arg(long, value_name = "URL", requires = "history")]
+    pub history_url: Option<String>,
+
     /// Where the databases lie while they are measured: must be on the disk that counts. Default: beside this program.
     #[arg(long, value_name = "DIRECTORY")]
     pub directory: Option<PathBuf>,
@@ -62,8 +82,15 @@ pub struct Options {
 }
 
 /// What else this program does.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Role {
+    /// Fills an empty PostgreSQL database with finished history, for --history.
+    Fill {
+        /// The database's URL.
+        url: String,
+        /// How many transactions.
+        transactions: u64,
+    },
     /// Serves the calls of the case `grpc_echo`; started by the benchmark itself.
     #[command(hide = true)]
     Echo,

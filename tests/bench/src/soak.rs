@@ -12,6 +12,7 @@ use crate::{
     caller::{self, Caller, GrpcCaller},
     consumer::Consumer,
     coordinator::{Coordinator, Site, TOPIC},
+    database::{self, Database},
     latency::Window,
     ledger::Ledger,
     load,
@@ -32,8 +33,15 @@ const FILLING: f64 = 0.2;
 /// Runs for `minutes`; fails when memory grew, or when deliveries fell behind.
 pub async fn run(options: &Options, minutes: f64) -> anyhow::Result<()> {
     let site = Site::find(options.directory.clone())?;
-    let settings = ["retention=1m", "purge_every=5s"];
-    let mut coordinator = Coordinator::start(&site, &settings).await?;
+    database::ensure_disk(options.store)?;
+    let database = Database::fresh(options.store).await;
+    let settings = ["retention=1m", "purge_every=5s"].map(str::to_owned);
+    let settings = settings.iter().chain(&options.set);
+    let mut coordinator = Coordinator::start(&site, &database, settings).await?;
+    say(format!(
+        "{}: {}",
+        coordinator.durability.store, coordinator.durability.settings
+    ))?;
     let judged = load_and_judge(options, minutes, &coordinator).await;
     coordinator.explain(judged)
 }

@@ -1,6 +1,6 @@
 //! The store by itself, one batch after the other: what the journal could reach if nothing stood in front of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
@@ -9,8 +9,8 @@ use earnest_protocol::{
     Topic,
 };
 use earnest_store::{
-    Admission, Command, Decide, DeliverySettled, Destination, Durability, JournalStore, LeaseGrant,
-    LeaseStore, Line, NewTransaction, RegistryStore, SqliteOptions, SqliteStore, Store,
+    Admission, Command, Decide, DeliverySettled, Destination, Durability, LeaseGrant, Line,
+    NewTransaction, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, Store,
     SubscriptionRow, Target, Work,
 };
 use tokio::time::Instant;
@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::{
     clock::{Ids, SystemClock},
     coordinator::Site,
+    database::Database,
     latency::{Latencies, Window},
     ledger::PAYLOAD,
 };
@@ -32,16 +33,14 @@ pub struct Raw {
 /// Prepares and confirms in batches of `size`; with `settle` also ends the delivery that each owes.
 pub async fn run(
     site: &Site,
+    database: &Database,
     size: usize,
     settle: bool,
     warm_up: Duration,
     window: Duration,
 ) -> anyhow::Result<Raw> {
     let directory = site.fresh_directory()?;
-    let options = SqliteOptions::new(directory.path().join("raw.db"));
-    let opened =
-        tokio::task::spawn_blocking(move || SqliteStore::open(options, Arc::new(SystemClock)));
-    let store = opened.await??;
+    let store = open(database, directory.path()).await?;
     let durability = store.durability().await?;
     let work = Batches::new(store, size).await?;
     let mut work = Box::new(work);
@@ -65,8 +64,22 @@ pub async fn run(
     })
 }
 
+async fn open(database: &Database, directory: &Path) -> anyhow::Result<Arc<dyn Store>> {
+    let url = match database {
+        Database::File => {
+            let options = SqliteOptions::new(directory.join(database.name()));
+            let open = move || SqliteStore::open(options, Arc::new(SystemClock));
+            return Ok(Arc::new(tokio::task::spawn_blocking(open).await??));
+        }
+        Database::Server(_) | Database::Named(_) => database.name(),
+    };
+    Ok(Arc::new(
+        PostgresStore::open(PostgresOptions::new(url)).await?,
+    ))
+}
+
 struct Batches {
-    store: SqliteStore,
+    store: Arc<dyn Store>,
     grant: LeaseGrant,
     size: usize,
     ids: Ids,
@@ -77,7 +90,7 @@ struct Batches {
 }
 
 impl Batches {
-    async fn new(store: SqliteStore, size: usize) -> anyhow::Result<Self> {
+    async fn new(store: Arc<dyn Store>, size: usize) -> anyhow::Result<Self> {
         let epoch = store.enrol("bench", Duration::from_hours(1)).await?;
         let namespace = Name::default_namespace();
         let topic: Topic = "bench.message".parse()?;

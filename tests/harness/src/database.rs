@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use anyhow::Context;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use crate::{Kind, Server};
@@ -55,6 +56,25 @@ impl Database {
     /// Of this database, with its administrator.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Takes it away, whoever is connected to it.
+    pub async fn remove(self) -> anyhow::Result<()> {
+        let (_, name) = self
+            .url
+            .rsplit_once('/')
+            .context("a database's URL names it")?;
+        let name = name.split('?').next().unwrap_or_default();
+        if self.server_url.starts_with("mysql:") {
+            let mut connection = sqlx::MySqlConnection::connect(&self.server_url).await?;
+            let drop = AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name}"));
+            connection.execute(drop).await?;
+        } else {
+            let mut connection = sqlx::PgConnection::connect(&self.server_url).await?;
+            let drop = AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+            connection.execute(drop).await?;
+        }
+        Ok(())
     }
 
     /// Of the server's own database, to look at it from outside (sessions, locks) or to end sessions.

@@ -1,0 +1,194 @@
+//! Whether what is over slows down what is not: the same load in turn on an empty database and on one full of finished
+//! history, and then on the full one while somebody holds an old snapshot open, as a forgotten session or a backup does.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, bail, ensure};
+use earnest_store::{History, PostgresOptions, PostgresStore};
+use sqlx::{Connection, Executor, PgConnection};
+
+use crate::{
+    bench::drain,
+    caller::{self, Caller, GrpcCaller},
+    consumer::Consumer,
+    coordinator::{Coordinator, Site, TOPIC},
+    database::{self, Database, Kind},
+    latency::Window,
+    ledger::Ledger,
+    load,
+    options::Options,
+    report::say,
+};
+
+const CALLERS: u64 = 64;
+/// The history is as long as this, and none of it is purged meanwhile.
+const OVER: Duration = Duration::from_hours(24 * 7);
+const SETTINGS: [&str; 1] = ["retention=30d"];
+/// Bytes of each payload of the history.
+const PAYLOAD: u32 = 256;
+/// Windows on each of the two, in turn: their medians are compared.
+const ROUNDS: usize = 3;
+/// Consecutive windows while the snapshot is held: the last one counts, since what can't be tidied away grows.
+const HELD: usize = 6;
+
+/// Fills the database at `url`, which must be empty.
+pub async fn fill(url: &str, transactions: u64) -> anyhow::Result<()> {
+    let store = PostgresStore::open(PostgresOptions::new(url)).await?;
+    let history = History {
+        transactions,
+        payload: PAYLOAD,
+        over: OVER,
+    };
+    let mut said = 0;
+    let told = |done: u64| {
+        if done >= said + transactions / 10 {
+            said = done;
+            // Progress only: what can't be said is not worth failing for.
+            let _ = say(format!("{done} of {transactions} transactions"));
+        }
+    };
+    store.fill(history, told).await?;
+    Ok(())
+}
+
+/// Measures, and says what each was. Fails where a target is missed.
+pub async fn run(options: &Options, transactions: u64) -> anyhow::Result<()> {
+    if options.store != Kind::Postgres {
+        bail!("a history is filled into PostgreSQL only: say --store postgres");
+    }
+    database::ensure_disk(options.store)?;
+    let site = Site::find(options.directory.clone())?;
+    let consumer = Consumer::default();
+    let consumer_url = consumer.serve()?;
+    let full = if let Some(url) = &options.history_url {
+        Database::Named(url.clone())
+    } else {
+        let fresh = Database::fresh(options.store).await;
+        fill(fresh.name(), transactions).await?;
+        fresh
+    };
+    let held = count(full.name()).await?;
+    ensure!(
+        held >= transactions,
+        "{held} finished transactions are there, and {transactions} are asked for"
+    );
+    say(format!(
+        "{held} finished transactions over {} days; {CALLERS} callers, windows of {:.0} s",
+        OVER.as_secs() / 86_400,
+        options.window().as_secs_f64()
+    ))?;
+    let load = Load {
+        options,
+        site,
+        consumer,
+        consumer_url,
+    };
+    let (mut of_empty, mut of_full) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let empty = Database::fresh(options.store).await;
+        of_empty.extend(load.windows(&empty, "empty", 1).await?);
+        empty.remove().await?;
+        of_full.extend(load.windows(&full, "full", 1).await?);
+    }
+    let mut snapshot = PgConnection::connect(full.name()).await?;
+    snapshot
+        .execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM earnest.nodes")
+        .await?;
+    let of_held = load.windows(&full, "full, snapshot", HELD).await?;
+    snapshot.execute("ROLLBACK").await?;
+    let (empty, full) = (median(of_empty), median(of_full));
+    let held = of_held.last().copied().context("no window")?;
+    let size = full / empty;
+    let age = held / full;
+    say(format!(
+        "\n{:<8} full: {size:.3} x empty (at least 0.9 x)\n{:<8} with a snapshot held open for {:.0} s: {age:.3} x full \
+         (at least 0.667 x)",
+        verdict(size >= 0.9),
+        verdict(age >= 2.0 / 3.0),
+        options.window().as_secs_f64() * HELD as f64,
+    ))
+}
+
+fn verdict(met: bool) -> &'static str {
+    if met { "MET" } else { "NOT MET" }
+}
+
+fn median(mut rates: Vec<f64>) -> f64 {
+    rates.sort_unstable_by(f64::total_cmp);
+    rates.get(rates.len() / 2).copied().unwrap_or_default()
+}
+
+/// About how many there are: counting ten million takes its time.
+async fn count(url: &str) -> anyhow::Result<u64> {
+    let sql = "SELECT coalesce(sum(reltuples), 0)::bigint FROM pg_class WHERE relkind = 'r' \
+         AND relnamespace = 'earnest'::regnamespace AND relname LIKE 'transactions\\_%'";
+    let mut db = PgConnection::connect(url).await?;
+    let count: i64 = sqlx::query_scalar(sql).fetch_one(&mut db).await?;
+    Ok(count.unsigned_abs())
+}
+
+struct Load<'a> {
+    options: &'a Options,
+    site: Site,
+    consumer: Consumer,
+    consumer_url: String,
+}
+
+impl Load<'_> {
+    /// Transactions acknowledged per second, in `count` windows one after the other.
+    async fn windows(
+        &self,
+        database: &Database,
+        name: &str,
+        count: usize,
+    ) -> anyhow::Result<Vec<f64>> {
+        let set = self.options.set.iter().map(String::as_str);
+        let settings = SETTINGS.into_iter().chain(set);
+        let mut coordinator = Coordinator::start(&self.site, database, settings).await?;
+        let mut rates = Vec::new();
+        for at in 0..count {
+            let rate = self.window(&coordinator, name, at == 0).await;
+            rates.push(coordinator.explain(rate)?);
+        }
+        Ok(rates)
+    }
+
+    async fn window(
+        &self,
+        coordinator: &Coordinator,
+        name: &str,
+        is_first: bool,
+    ) -> anyhow::Result<f64> {
+        if is_first {
+            coordinator.subscribe(&self.consumer_url).await?;
+        }
+        let window = Window::from_now(self.options.warm_up(), self.options.window());
+        let ledger = Arc::new(Ledger::new(window));
+        self.consumer.count_into(Arc::clone(&ledger));
+        let channels = caller::connect(&coordinator.url, self.options.connections).await?;
+        let over = (0..CALLERS).zip(channels.iter().cycle());
+        let callers = over.map(|(n, channel)| {
+            Caller::Grpc(Box::new(GrpcCaller::new(channel.clone(), TOPIC, true, n)))
+        });
+        let seen = load::run(callers.collect(), &ledger).await?;
+        drain(&ledger).await?;
+        let rate = seen.transactions.count() as f64 / window.seconds();
+        say(format!(
+            "{name:<16} {rate:>8.0} per second, p50 {:.1} ms, p99 {:.1} ms; {}",
+            seen.transactions.percentile(50.0),
+            seen.transactions.percentile(99.0),
+            coordinator.durability.settings
+        ))?;
+        Ok(rate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_slow_window_is_no_median() {
+        assert!((median(vec![9.0, 1.0, 10.0]) - 9.0).abs() < f64::EPSILON);
+    }
+}
