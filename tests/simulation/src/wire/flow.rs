@@ -250,6 +250,7 @@ impl Flow {
             let request = ConfirmRequest {
                 id: text,
                 initiator,
+                ..ConfirmRequest::default()
             };
             let told = self.call(async |mut client| client.confirm(request.clone()).await);
             told.await.and_then(|told| told.transaction)
@@ -257,7 +258,7 @@ impl Flow {
             let request = CancelRequest {
                 id: text,
                 initiator,
-                namespace: String::new(),
+                ..CancelRequest::default()
             };
             let told = self.call(async |mut client| client.cancel(request.clone()).await);
             told.await.and_then(|told| told.transaction)
