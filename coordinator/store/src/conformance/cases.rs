@@ -1,10 +1,32 @@
-//! Which cases there are, as tests of one store.
+//! Which cases there are: as tests of one store, and as a table for whoever runs them himself.
+
+use std::{fmt, pin::Pin};
+
+use super::Subject;
+
+/// One behaviour of every store.
+#[derive(Clone, Copy)]
+pub struct Case<S = Subject> {
+    /// Its name; it begins with the promise, where it is one.
+    pub name: &'static str,
+    /// Runs it on what is fresh and empty, and panics where the store behaves otherwise.
+    pub run: fn(S) -> Pin<Box<dyn Future<Output = ()>>>,
+}
+
+impl<S> fmt::Debug for Case<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
 
 /// Makes a test of each case; `$make` is an `async fn() -> Subject` that makes a fresh, empty store.
 #[macro_export]
 macro_rules! conformance_tests {
     ($make:ident) => {
-        $crate::conformance_tests! { @modules $make,
+        $crate::conformance_tests! { @list @tests $make }
+    };
+    (@list $($how:tt)+) => {
+        $crate::conformance_tests! { $($how)+,
             batch {
                 empty_batch_is_nothing,
                 refused_command_takes_no_other_with_it,
@@ -20,15 +42,6 @@ macro_rules! conformance_tests {
                 spent_budget_cancels_where_asked_for,
                 deadline_cancels_where_nobody_can_be_asked,
                 p6_deadline_never_cancels_where_somebody_can_be_asked,
-                p10_stale_check_back_changes_nothing,
-                p10_expired_check_back_that_nobody_took_still_counts,
-                answer_that_agrees_with_the_decision_is_over,
-                p1_contradiction_is_recorded_and_changes_nothing,
-                parked_while_asked_is_over,
-                released_check_back_is_due_at_once,
-                check_back_of_an_unknown_id_is_lost,
-                p11_service_that_registers_is_asked_at_once,
-                p13_registration_makes_a_bounded_number_due,
                 p13_attempts_of_one_call_are_bounded,
             }
             claim {
@@ -40,7 +53,7 @@ macro_rules! conformance_tests {
                 paused_subscription_is_passed_over,
                 next_due_is_the_time_to_the_next_free_thing,
                 longest_due_comes_first,
-                work_is_leased_to_one_node_only,
+                p10_work_is_leased_to_one_node_only,
                 p11_claim_of_nobody_takes_nothing,
                 each_claim_raises_the_token,
             }
@@ -99,6 +112,15 @@ macro_rules! conformance_tests {
                 resign_leaves_the_work_of_others,
                 p10_end_after_the_node_was_buried_counts_until_somebody_takes_the_work,
                 p10_end_after_the_work_was_taken_changes_nothing,
+            }
+            late_answer {
+                p10_stale_check_back_changes_nothing,
+                p10_expired_check_back_that_nobody_took_still_counts,
+                answer_that_agrees_with_the_decision_is_over,
+                p1_contradiction_is_recorded_and_changes_nothing,
+                parked_while_asked_is_over,
+                released_check_back_is_due_at_once,
+                check_back_of_an_unknown_id_is_lost,
             }
             operator {
                 every_action_leaves_an_audit_line,
@@ -163,6 +185,10 @@ macro_rules! conformance_tests {
                 r5_store_that_forgot_is_not_written_to,
                 r5_loss_is_reported_until_it_is_accepted,
             }
+            registration {
+                p11_service_that_registers_is_asked_at_once,
+                p13_registration_makes_a_bounded_number_due,
+            }
             registry {
                 subscription_is_kept_as_given,
                 subscriptions_are_listed_by_name,
@@ -186,7 +212,13 @@ macro_rules! conformance_tests {
             }
         }
     };
-    (@modules $make:ident, $($module:ident { $($case:ident,)+ })+) => {
+    (@table, $($module:ident { $($case:ident,)+ })+) => {
+        &[$($($crate::conformance::Case {
+            name: stringify!($case),
+            run: |subject| Box::pin($crate::conformance::$module::$case(subject)),
+        },)+)+]
+    };
+    (@tests $make:ident, $($module:ident { $($case:ident,)+ })+) => {
         $(
             mod $module {
                 $(
@@ -199,6 +231,9 @@ macro_rules! conformance_tests {
         )+
     };
 }
+
+/// All of them.
+pub const CASES: &[Case] = conformance_tests! { @list @table };
 
 #[cfg(test)]
 mod tests {
@@ -214,6 +249,7 @@ mod tests {
             include_str!("delivery.rs"),
             include_str!("fast_path.rs"),
             include_str!("idempotence.rs"),
+            include_str!("late_answer.rs"),
             include_str!("lease.rs"),
             include_str!("operator.rs"),
             include_str!("order.rs"),
@@ -221,6 +257,7 @@ mod tests {
             include_str!("purge.rs"),
             include_str!("query.rs"),
             include_str!("recall.rs"),
+            include_str!("registration.rs"),
             include_str!("registry.rs"),
             include_str!("submit.rs"),
         ];

@@ -1,22 +1,15 @@
 //! Check-backs: the coordinator asks, and only an answer decides.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
-use earnest_protocol::{
-    CheckBackAnswer, Decider, Decision, InitiatorOutcome, LeaseToken, OnBudgetSpent, Options,
-    Phase, TransactionId,
-};
+use earnest_protocol::{CheckBackAnswer, Decider, InitiatorOutcome, OnBudgetSpent, Options, Phase};
 
 use super::{
-    Subject, TestClock, answered, cancel, confirm, id, later, message, name, no_grant, park,
-    prepare, transaction,
+    Subject, TestClock, answered, cancel, confirm, id, later, message, name, prepare, transaction,
 };
-use crate::{
-    AttemptKind, CheckBackWork, ClaimRequest, Command, Endpoint, EndpointProtocol, NewTransaction,
-    Reply, ServiceRow, TransactionRow, Work,
-};
+use crate::{AttemptKind, CheckBackWork, Command, NewTransaction, Reply};
 
-async fn prepared(s: &Subject, n: u8, options: Options) {
+pub(super) async fn prepared(s: &Subject, n: u8, options: Options) {
     s.subscribe("ledger", "paid").await;
     s.ok(prepare(NewTransaction {
         options,
@@ -26,7 +19,7 @@ async fn prepared(s: &Subject, n: u8, options: Options) {
 }
 
 /// Prepares transaction 1 and claims its first check-back.
-async fn asked(s: &Subject, options: Options) -> CheckBackWork {
+pub(super) async fn asked(s: &Subject, options: Options) -> CheckBackWork {
     prepared(s, 1, options).await;
     s.advance(options.check_after);
     let node = s.node().await;
@@ -258,256 +251,6 @@ pub async fn p6_deadline_never_cancels_where_somebody_can_be_asked(s: Subject) {
         assert_eq!(reply, Reply::LostLease);
     }
     assert_eq!(s.dump().await, before);
-}
-
-/// An answer under an older lease changes nothing, whatever it says.
-pub async fn p10_stale_check_back_changes_nothing(s: Subject) {
-    let first = asked(
-        &s,
-        Options {
-            outcome: InitiatorOutcome::None,
-            ..Options::default()
-        },
-    )
-    .await;
-    s.advance(super::LEASE + Duration::from_secs(1));
-    let other = s.node().await;
-    let second = s.one_check_back(other).await;
-    assert!(second.token > first.token);
-    let before = s.dump().await;
-    let answers = [
-        CheckBackAnswer::Committed,
-        CheckBackAnswer::RolledBack,
-        CheckBackAnswer::InProgress,
-        CheckBackAnswer::Unknown,
-    ];
-    let mut commands: Vec<_> = answers
-        .into_iter()
-        .map(|answer| answered(&first, answer))
-        .collect();
-    commands.push(Command::ReleaseCheckBack {
-        id: first.id,
-        token: first.token,
-    });
-    commands.push(Command::DeadlinePassed {
-        id: first.id,
-        token: first.token,
-    });
-    let never = LeaseToken(second.token.0 + 7);
-    commands.push(answered(
-        &CheckBackWork {
-            token: never,
-            ..second.clone()
-        },
-        CheckBackAnswer::Committed,
-    ));
-    for command in commands {
-        let shown = format!("{command:?}");
-        assert_eq!(s.ok(command).await, Reply::LostLease, "{shown}");
-        assert_eq!(s.dump().await, before, "{shown}");
-    }
-    assert_eq!(
-        s.ok_row(answered(&second, CheckBackAnswer::Committed))
-            .await
-            .state
-            .phase,
-        Phase::Confirming
-    );
-}
-
-/// A slow answer that nobody else asked for meanwhile still counts.
-pub async fn p10_expired_check_back_that_nobody_took_still_counts(s: Subject) {
-    let work = asked(&s, Options::default()).await;
-    s.advance(super::LEASE * 3);
-    let row = s.ok_row(answered(&work, CheckBackAnswer::Committed)).await;
-    assert_eq!(row.state.phase, Phase::Confirming);
-}
-
-/// The initiator decided while it was asked, and both say the same: nothing to write.
-pub async fn answer_that_agrees_with_the_decision_is_over(s: Subject) {
-    let work = asked(&s, Options::default()).await;
-    s.ok(confirm(1)).await;
-    let before = s.dump().await;
-    for answer in [
-        CheckBackAnswer::Committed,
-        CheckBackAnswer::InProgress,
-        CheckBackAnswer::Unknown,
-    ] {
-        assert_eq!(s.ok(answered(&work, answer)).await, Reply::LostLease);
-    }
-    assert_eq!(s.dump().await, before);
-}
-
-/// P1: an answer that contradicts the decision is recorded, and flips nothing.
-pub async fn p1_contradiction_is_recorded_and_changes_nothing(s: Subject) {
-    let work = asked(&s, Options::default()).await;
-    let stands = s.ok_row(confirm(1)).await;
-    let reply = s.ok(answered(&work, CheckBackAnswer::RolledBack)).await;
-    assert_eq!(reply, Reply::Contradicted(Box::new(stands.clone())));
-    let detail = s.detail(1).await;
-    assert_eq!(detail.transaction, stands);
-    assert_eq!(
-        detail.transaction.state.phase.decision(),
-        Some(Decision::Confirm)
-    );
-    let codes: Vec<_> = detail
-        .attempts
-        .iter()
-        .map(|attempt| attempt.code.as_str())
-        .collect();
-    assert_eq!(codes, ["contradiction"]);
-    s.dump().await.check();
-}
-
-/// A parked transaction's late answer: *unknown* moves nothing.
-pub async fn parked_while_asked_is_over(s: Subject) {
-    let work = asked(&s, Options::default()).await;
-    s.ok(park(1)).await;
-    let before = s.dump().await;
-    assert_eq!(
-        s.ok(answered(&work, CheckBackAnswer::Unknown)).await,
-        Reply::LostLease
-    );
-    assert_eq!(s.dump().await, before);
-}
-
-/// Given back: due again at once, as the same attempt, and the old token is spent.
-pub async fn released_check_back_is_due_at_once(s: Subject) {
-    let work = asked(&s, Options::default()).await;
-    let release = || Command::ReleaseCheckBack {
-        id: work.id,
-        token: work.token,
-    };
-    let row = s.ok_row(release()).await;
-    assert_eq!((row.holder, row.check_attempts), (None, 0));
-    assert_eq!(s.ok(release()).await, Reply::LostLease);
-    let node = s.node().await;
-    let again = s.one_check_back(node).await;
-    assert_eq!(again.attempt, 1);
-    assert_eq!(
-        s.ok(answered(&work, CheckBackAnswer::Committed)).await,
-        Reply::LostLease
-    );
-}
-
-/// Unknown ids are nobody's work.
-pub async fn check_back_of_an_unknown_id_is_lost(s: Subject) {
-    let work = asked(&s, Options::default()).await;
-    let other = CheckBackWork { id: id(9), ..work };
-    assert_eq!(
-        s.ok(answered(&other, CheckBackAnswer::Committed)).await,
-        Reply::LostLease
-    );
-    let release = Command::ReleaseCheckBack {
-        id: id(9),
-        token: other.token,
-    };
-    assert_eq!(s.ok(release).await, Reply::LostLease);
-    assert!(s.detail_of(id(9)).await.is_none());
-}
-
-/// A service that was away and registers is asked at once about what it didn't answer, and about nothing else.
-pub async fn p11_service_that_registers_is_asked_at_once(s: Subject) {
-    for (n, check_after) in [(1, 1), (2, 1), (3, 1), (4, 60)] {
-        let check_after = Duration::from_secs(check_after);
-        prepared(
-            &s,
-            n,
-            Options {
-                check_after,
-                ..Options::default()
-            },
-        )
-        .await;
-    }
-    let deadline = Options {
-        outcome: InitiatorOutcome::None,
-        check_after: Duration::from_mins(1),
-        ..Options::default()
-    };
-    prepared(&s, 5, deadline).await;
-    s.advance(Duration::from_secs(1));
-    let node = s.node().await;
-    let work = s.check_backs(node).await;
-    let ids: Vec<_> = work.iter().map(|work| work.id).collect();
-    assert_eq!(ids, [1, 2, 3].map(id));
-    s.ok(answered(&work[0], CheckBackAnswer::Unknown)).await;
-    s.ok(answered(&work[1], CheckBackAnswer::InProgress)).await;
-    // The third is still under way.
-    let others = [2, 3, 4, 5];
-    let before: Vec<_> = rows(&s, others).await;
-    register(&s, "ledger", 1).await;
-    assert!(s.claim(node).await.work.is_empty(), "another service");
-    register(&s, "cashier", 0).await;
-    assert!(s.claim(node).await.work.is_empty(), "it has no endpoint");
-    register(&s, "cashier", 1).await;
-    let again = s.one_check_back(node).await;
-    assert_eq!((again.id, again.attempt), (id(1), 2));
-    assert_eq!(rows(&s, others).await, before, "the others wait as before");
-    let row = s.ok_row(answered(&again, CheckBackAnswer::Committed)).await;
-    assert_eq!(row.state.phase, Phase::Confirming);
-    s.dump().await.check();
-}
-
-/// One registration is one bounded step, however much waits.
-pub async fn p13_registration_makes_a_bounded_number_due(s: Subject) {
-    const MANY: u16 = 1_100;
-    let new = |n: u16| NewTransaction {
-        id: TransactionId::from_parts(
-            TestClock::START,
-            [n.to_be_bytes(); 5].concat()[..]
-                .try_into()
-                .expect("10 bytes"),
-        ),
-        business_key: String::new(),
-        ..transaction(0, vec![])
-    };
-    let commands: Vec<_> = (0..MANY).map(|n| prepare(new(n))).collect();
-    s.batch(commands, no_grant()).await;
-    s.advance(Duration::from_secs(10));
-    let node = s.node().await;
-    let claim = async || {
-        let request = ClaimRequest {
-            epoch: node,
-            total: 10_000,
-            per_target: 10_000,
-            room: HashMap::new(),
-        };
-        s.claim_within(request).await.work
-    };
-    let work = claim().await;
-    assert_eq!(work.len(), usize::from(MANY));
-    let unknown = work.iter().map(|work| match work {
-        Work::CheckBack(work) => answered(work, CheckBackAnswer::Unknown),
-        Work::Delivery(other) => panic!("a delivery is due: {}", other.key),
-    });
-    s.batch(unknown.collect(), no_grant()).await;
-    for left in [1_024, usize::from(MANY) - 1_024, 0] {
-        register(&s, "cashier", 1).await;
-        assert_eq!(claim().await.len(), left);
-    }
-}
-
-async fn rows<const N: usize>(s: &Subject, of: [u8; N]) -> Vec<TransactionRow> {
-    let mut found = Vec::new();
-    for n in of {
-        found.push(s.row(n).await);
-    }
-    found
-}
-
-async fn register(s: &Subject, called: &str, endpoints: u16) {
-    let endpoint = |n| Endpoint {
-        url: format!("http://127.0.0.1:{n}"),
-        protocol: EndpointProtocol::Grpc,
-    };
-    let row = ServiceRow {
-        namespace: name("default"),
-        name: name(called),
-        endpoints: (0..endpoints).map(endpoint).collect(),
-        updated_at: TestClock::START,
-    };
-    s.store.put_service(row, true).await.expect("it is kept");
 }
 
 /// A call that fails for days leaves the first records and the newest, each call for itself.

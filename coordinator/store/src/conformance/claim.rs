@@ -231,7 +231,7 @@ pub async fn longest_due_comes_first(s: Subject) {
 }
 
 /// However many nodes claim at once: each piece of work is one node's.
-pub async fn work_is_leased_to_one_node_only(s: Subject) {
+pub async fn p10_work_is_leased_to_one_node_only(s: Subject) {
     s.subscribe("ledger", "paid").await;
     for n in 1..=30 {
         s.ok(submit(transaction(n, vec![message("paid")]))).await;

@@ -31,7 +31,10 @@ pub mod fast_path;
 #[doc(hidden)]
 pub mod idempotence;
 #[doc(hidden)]
+pub mod late_answer;
+#[doc(hidden)]
 pub mod lease;
+pub mod nodes;
 #[doc(hidden)]
 pub mod operator;
 #[doc(hidden)]
@@ -45,10 +48,13 @@ pub mod query;
 #[doc(hidden)]
 pub mod recall;
 #[doc(hidden)]
+pub mod registration;
+#[doc(hidden)]
 pub mod registry;
 #[doc(hidden)]
 pub mod submit;
 
+pub use cases::{CASES, Case};
 pub use clock::TestClock;
 pub use commands::*;
 pub use dump::{Dump, Whole};

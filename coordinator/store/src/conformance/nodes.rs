@@ -1,20 +1,61 @@
-//! What two nodes do at the same moment.
+//! What two nodes over one database do at the same moment: the outcome is one that they could have had one after the other.
+//!
+//! For stores that several nodes share. As tests these take a runtime with two threads, so that both really run at once.
 
 use std::{
     collections::{BTreeSet, HashMap},
+    sync::Arc,
     time::Duration,
 };
 
-use earnest_protocol::{DeliveryState, Phase};
-use earnest_store::{
-    Applied, ClaimRequest, Command, Rejection, Reply, StoreError,
-    conformance::{
-        LEASE, Subject, cancel, confirm, done, id, keyed, message, name, no_grant, only_deliveries,
-        prepare, submit, transaction,
-    },
+use earnest_protocol::{DeliveryState, Name, Phase, Timestamp};
+
+use super::{
+    Case, LEASE, Subject, TestClock, cancel, confirm, done, id, keyed, message, name, no_grant,
+    only_deliveries, prepare, submit, transaction,
+};
+use crate::{
+    Applied, ClaimRequest, Command, Endpoint, EndpointProtocol, Rejection, Reply, ServiceRow,
+    Store, StoreError,
 };
 
-use super::Nodes;
+/// Two stores over one database, with one clock.
+#[derive(Debug)]
+pub struct Nodes {
+    /// One node's.
+    pub a: Subject,
+    /// The other's.
+    pub b: Subject,
+}
+
+impl Nodes {
+    /// The database must be fresh, and both take their time from `clock`.
+    pub fn new(a: Arc<dyn Store>, b: Arc<dyn Store>, clock: &TestClock) -> Self {
+        Self {
+            a: Subject::new(a, clock.clone(), ()),
+            b: Subject::new(b, clock.clone(), ()),
+        }
+    }
+}
+
+macro_rules! cases {
+    ($($case:ident,)+) => {
+        &[$(Case { name: stringify!($case), run: |nodes| Box::pin($case(nodes)) },)+]
+    };
+}
+
+/// All of them.
+pub const CASES: &[Case<Nodes>] = cases! {
+    r1_one_id_prepared_by_two_nodes_at_once_is_recorded_once,
+    p1_opposite_decisions_of_two_nodes_at_once,
+    p4_subscription_deleted_while_others_decide_loses_nothing,
+    p9_one_key_decided_by_two_nodes_at_once_keeps_an_order,
+    p9_ends_and_decisions_at_once_leave_no_key_behind,
+    p12_two_nodes_that_claim_at_once_share_the_work,
+    p10_node_that_comes_back_writes_nothing,
+    services_registered_at_two_nodes_at_once_keep_all_endpoints,
+    one_bad_value_is_rejected_and_nothing_is_written,
+};
 
 async fn apply(s: &Subject, commands: Vec<Command>) -> Applied {
     s.store
@@ -31,7 +72,7 @@ fn is_created(applied: &Applied, at: usize) -> bool {
 }
 
 /// R1: of two Prepares of one id one records it, and the other is told so.
-pub(crate) async fn r1_one_id_prepared_by_two_nodes_at_once_is_recorded_once(n: Nodes) {
+pub async fn r1_one_id_prepared_by_two_nodes_at_once_is_recorded_once(n: Nodes) {
     n.a.subscribe("ledger", "paid").await;
     for first in (0..200).step_by(5) {
         let batch = |from: &str| -> Vec<Command> {
@@ -60,7 +101,7 @@ pub(crate) async fn r1_one_id_prepared_by_two_nodes_at_once_is_recorded_once(n: 
 }
 
 /// P1: of two opposite decisions by two nodes one stands, and both nodes say which.
-pub(crate) async fn p1_opposite_decisions_of_two_nodes_at_once(n: Nodes) {
+pub async fn p1_opposite_decisions_of_two_nodes_at_once(n: Nodes) {
     n.a.subscribe("ledger", "paid").await;
     for k in 0..60 {
         if k % 3 > 0 {
@@ -87,8 +128,8 @@ pub(crate) async fn p1_opposite_decisions_of_two_nodes_at_once(n: Nodes) {
 }
 
 /// P4: whatever is decided while a subscription is being deleted is owed or parked, and never forgotten.
-pub(crate) async fn p4_subscription_deleted_while_others_decide_loses_nothing(n: Nodes) {
-    let namespace = earnest_protocol::Name::default_namespace();
+pub async fn p4_subscription_deleted_while_others_decide_loses_nothing(n: Nodes) {
+    let namespace = Name::default_namespace();
     for round in 0..12_u8 {
         n.a.subscribe("ledger", "paid").await;
         let decide = async {
@@ -111,7 +152,7 @@ pub(crate) async fn p4_subscription_deleted_while_others_decide_loses_nothing(n:
 }
 
 /// P9: positions of one key are given out one after the other, and only the first is due.
-pub(crate) async fn p9_one_key_decided_by_two_nodes_at_once_keeps_an_order(n: Nodes) {
+pub async fn p9_one_key_decided_by_two_nodes_at_once_keeps_an_order(n: Nodes) {
     n.a.subscribe_ordered("ledger", "paid").await;
     let send = async |s: &Subject, numbers: std::ops::Range<u8>| {
         for k in numbers {
@@ -131,7 +172,7 @@ pub(crate) async fn p9_one_key_decided_by_two_nodes_at_once_keeps_an_order(n: No
 }
 
 /// P9: the next of a key is due as soon as the one before it is done, whoever decides at that moment.
-pub(crate) async fn p9_ends_and_decisions_at_once_leave_no_key_behind(n: Nodes) {
+pub async fn p9_ends_and_decisions_at_once_leave_no_key_behind(n: Nodes) {
     n.a.subscribe_ordered("ledger", "paid").await;
     let node = n.a.node().await;
     let send = async {
@@ -158,7 +199,7 @@ pub(crate) async fn p9_ends_and_decisions_at_once_leave_no_key_behind(n: Nodes) 
 }
 
 /// Work is leased to one node only, and neither node waits for the other.
-pub(crate) async fn p12_two_nodes_that_claim_at_once_share_the_work(n: Nodes) {
+pub async fn p12_two_nodes_that_claim_at_once_share_the_work(n: Nodes) {
     n.a.subscribe("ledger", "paid").await;
     n.a.subscribe("rewards", "paid").await;
     let batch = (0..200).map(|k| submit(transaction(k, vec![message("paid")])));
@@ -191,7 +232,7 @@ pub(crate) async fn p12_two_nodes_that_claim_at_once_share_the_work(n: Nodes) {
 }
 
 /// P10: a node that was taken for dead comes back, and what it writes touches nothing that somebody else has taken.
-pub(crate) async fn p10_node_that_comes_back_writes_nothing(n: Nodes) {
+pub async fn p10_node_that_comes_back_writes_nothing(n: Nodes) {
     n.a.subscribe("ledger", "paid").await;
     apply(&n.a, vec![submit(transaction(1, vec![message("paid")]))]).await;
     let zombie = n.a.node().await;
@@ -209,9 +250,8 @@ pub(crate) async fn p10_node_that_comes_back_writes_nothing(n: Nodes) {
 }
 
 /// Services that register at two nodes at once both are known.
-pub(crate) async fn services_registered_at_two_nodes_at_once_keep_all_endpoints(n: Nodes) {
-    use earnest_store::{Endpoint, EndpointProtocol, ServiceRow};
-    let namespace = earnest_protocol::Name::default_namespace();
+pub async fn services_registered_at_two_nodes_at_once_keep_all_endpoints(n: Nodes) {
+    let namespace = Name::default_namespace();
     for round in 0..20 {
         let called = name(&format!("s{round}"));
         let put = async |s: &Subject, port: u16| {
@@ -222,7 +262,7 @@ pub(crate) async fn services_registered_at_two_nodes_at_once_keep_all_endpoints(
                     url: format!("http://127.0.0.1:{port}"),
                     protocol: EndpointProtocol::Grpc,
                 }],
-                updated_at: earnest_protocol::Timestamp::default(),
+                updated_at: Timestamp::default(),
             };
             s.store.put_service(row, false).await.expect("it runs")
         };
@@ -234,7 +274,7 @@ pub(crate) async fn services_registered_at_two_nodes_at_once_keep_all_endpoints(
 }
 
 /// A value that the database can't hold is refused for good, and the batch without it runs.
-pub(crate) async fn one_bad_value_is_rejected_and_nothing_is_written(n: Nodes) {
+pub async fn one_bad_value_is_rejected_and_nothing_is_written(n: Nodes) {
     let mut bad = transaction(1, vec![]);
     bad.business_key = "\0".repeat(70_000);
     let good = prepare(transaction(2, vec![]));
@@ -246,4 +286,21 @@ pub(crate) async fn one_bad_value_is_rejected_and_nothing_is_written(n: Nodes) {
     assert!(matches!(error, StoreError::Rejected { .. }), "{error:?}");
     assert!(n.a.detail_of(id(2)).await.is_none(), "nothing of the batch");
     assert!(is_created(&apply(&n.a, vec![good]).await, 0));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CASES;
+
+    /// A case that is written and not listed would never run.
+    #[test]
+    fn every_case_is_listed() {
+        let written = include_str!("nodes.rs").lines();
+        let written = written.filter_map(|line| line.strip_prefix("pub async fn "));
+        let written: Vec<&str> = written.filter_map(|rest| rest.split('(').next()).collect();
+        let mut listed: Vec<&str> = CASES.iter().map(|case| case.name).collect();
+        assert_eq!(listed.len(), written.len());
+        listed.retain(|name| !written.contains(name));
+        assert!(listed.is_empty(), "{listed:?}");
+    }
 }
