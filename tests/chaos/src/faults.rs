@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Result;
 use earnest_history::{Act, Event};
 use rustix::process::Signal;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
 
 use crate::{
     clients::Clients,
@@ -19,6 +22,8 @@ use crate::{
 
 /// What is waited for may never come: something else is broken.
 const PATIENCE: Duration = Duration::from_secs(6);
+/// Transactions of the shop that are not decided.
+const OF_THE_SHOP: &str = "PREPARED&initiator=shop";
 /// Orders that are placed between two faults at least.
 const BREATH: u64 = 5;
 /// How often somebody looks whether a process has died.
@@ -31,6 +36,9 @@ pub(crate) struct Faults {
     pub(crate) clients: Arc<Clients>,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) until: Instant,
+    /// Held by whoever ends or stops processes, or needs that nobody does.
+    pub(crate) processes: Arc<Mutex<()>>,
+    pub(crate) hurry: bool,
     pub(crate) narrate: bool,
 }
 
@@ -38,6 +46,9 @@ impl Faults {
     /// Breaks one thing after the other.
     pub(crate) async fn work(self, mut hand: Hand) -> Result<()> {
         while let Some(step) = hand.next(Instant::now() >= self.until) {
+            if self.hurry && Instant::now() >= self.until {
+                break;
+            }
             self.wait(step.when).await;
             if step.kind == Kind::DiskFull && !self.stage.member(step.target)?.disk.is_small() {
                 continue; // what this leaves out is noticed when the run is judged
@@ -59,6 +70,7 @@ impl Faults {
     async fn break_and_mend(&self, step: &Step) -> Result<()> {
         match step.kind {
             Kind::Kill | Kind::KillLoop | Kind::Stop => {
+                let _alone = self.processes.lock().await;
                 let member = self.stage.member(step.target)?;
                 let mut life = member.life().await;
                 let times = match step.kind {
@@ -78,6 +90,7 @@ impl Faults {
                 member.start(&mut life).await?;
             }
             Kind::Pause => {
+                let _alone = self.processes.lock().await;
                 let mut life = self.stage.member(step.target)?.life().await;
                 life.signal(Signal::STOP)?;
                 sleep(step.lasts).await;
@@ -114,8 +127,10 @@ impl Faults {
 
     /// What coordinators say is kept back until a transaction of the shop is seen to wait for it; then the shop dies.
     async fn orphan(&self, step: &Step) -> Result<()> {
+        let _alone = self.processes.lock().await;
         self.set_all(Trouble::Silence(Direction::Out));
-        self.shows_one_of_the_shop().await;
+        self.until(async || self.shown(OF_THE_SHOP).await >= Some(1))
+            .await;
         let shop = self.stage.member(step.target)?;
         let mut life = shop.life().await;
         life.kill().await?;
@@ -124,12 +139,18 @@ impl Faults {
         shop.start(&mut life).await
     }
 
-    /// A prepare's answer is still on its way when coordinators stop hearing anything: COMMIT follows, and no confirm.
+    /// Answers to prepares are still on their way when coordinators stop hearing anything: COMMITs follow, and no confirm. So
+    /// it stays until check-backs have decided all of them; nobody else breaks those who have to ask and to answer.
     async fn unconfirmed(&self, step: &Step) {
+        let _processes_live_on = self.processes.lock().await;
         self.set_all(Trouble::Delay(Duration::from_millis(150)));
-        self.shows_one_of_the_shop().await;
+        // Of several it is not likely that all of them fail at COMMIT.
+        self.until(async || self.shown(OF_THE_SHOP).await >= Some(3))
+            .await;
         self.set_all(Trouble::Silence(Direction::In));
         sleep(step.lasts).await;
+        self.until(async || self.shown(OF_THE_SHOP).await == Some(0))
+            .await;
         self.set_all(Trouble::None);
     }
 
@@ -139,9 +160,10 @@ impl Faults {
         }
     }
 
-    async fn shows_one_of_the_shop(&self) {
+    /// Waits for a condition, which may never come.
+    async fn until(&self, has_come: impl AsyncFn() -> bool) {
         let began = Instant::now();
-        while began.elapsed() < PATIENCE && !self.shows("PREPARED&initiator=shop").await {
+        while began.elapsed() < PATIENCE && !has_come().await {
             sleep(Duration::from_millis(5)).await;
         }
     }
@@ -173,8 +195,8 @@ impl Faults {
             let come = self.clients.placed() >= enough
                 && match when {
                     When::Placed(_) => true,
-                    When::Undecided => self.shows("PREPARED").await,
-                    When::Owed => self.shows("CONFIRMING").await,
+                    When::Undecided => self.shown("PREPARED").await >= Some(1),
+                    When::Owed => self.shown("CONFIRMING").await >= Some(1),
                 };
             if come {
                 return;
@@ -183,18 +205,17 @@ impl Faults {
         }
     }
 
-    /// Whether the coordinator shows a transaction of that phase; one that does not answer shows nothing.
-    async fn shows(&self, phase: &str) -> bool {
-        let path = format!("/v1/transactions?phase={phase}&page_size=1");
+    /// How many transactions of that phase a coordinator shows, up to a few; none: nobody answers.
+    async fn shown(&self, phase: &str) -> Option<usize> {
+        let path = format!("/v1/transactions?phase={phase}&page_size=3");
         for coordinator in self.stage.coordinators() {
             let asked = self.stage.ask(coordinator, &path);
             let asked = tokio::time::timeout(Duration::from_millis(500), asked).await;
             if let Ok(Ok(page)) = asked {
-                let list = page["transactions"].as_array();
-                return list.is_some_and(|list| !list.is_empty());
+                return page["transactions"].as_array().map(Vec::len);
             }
         }
-        false
+        None
     }
 
     fn note(&self, kind: Kind, target: &str, act: Act) -> Result<()> {

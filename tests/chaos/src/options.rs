@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use crate::kind::Kind;
+
 /// Where the coordinator keeps everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Store {
@@ -41,8 +43,13 @@ impl Programs {
 pub struct Options {
     /// Fixes what is broken, for whom, after what, and what clients ask for.
     pub seed: u64,
-    /// How long things are broken at least. Every kind of fault happens once, however short this is.
+    /// How long things are broken at least. All of `kinds` happen, however short this is.
     pub faults_for: Duration,
+    /// The kinds of faults that happen, each at least once. (Those that clients ask for are not left out.)
+    pub kinds: Vec<Kind>,
+    /// Nothing more is broken once that time is over, whatever has not happened so far: such a run may find what is wrong, and
+    /// proves nothing when it finds nothing.
+    pub hurry: bool,
     /// Where the coordinator keeps everything.
     pub store: Store,
     /// Which programs run.

@@ -34,6 +34,11 @@ pub struct Order {
     pub fate: Fate,
 }
 
+/// Who ordered it: orders of one customer have an order.
+pub fn customer(key: &str) -> &str {
+    key.rsplit_once('-').map_or(key, |(customer, _)| customer)
+}
+
 /// What the shop answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Placed {

@@ -42,25 +42,27 @@ pub(crate) struct Step {
 /// Faults one after the other. Two hands break things at the same time, and never the same kind of thing.
 pub(crate) struct Hand {
     rng: SmallRng,
-    reach: &'static [Reach],
+    reach: Vec<&'static Reach>,
     /// What happens in any case.
     first: VecDeque<Step>,
 }
 
 impl Hand {
     /// Both hands of a seed.
-    pub(crate) fn both(seed: u64, store: Store) -> [Self; 2] {
+    pub(crate) fn both(seed: u64, store: Store, kinds: &[Kind]) -> [Self; 2] {
         let [processes, surroundings] = reach::of(store);
         [
-            Self::of(seed, processes),
-            Self::of(seed ^ 0x5eed_0fc4_a05a, surroundings),
+            Self::of(seed, processes, kinds),
+            Self::of(seed ^ 0x5eed_0fc4_a05a, surroundings, kinds),
         ]
     }
 
-    fn of(seed: u64, reach: &'static [Reach]) -> Self {
+    fn of(seed: u64, reach: &'static [Reach], kinds: &[Kind]) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
         let mut first = Vec::new();
-        for each in reach {
+        let wanted = reach.iter().filter(|each| kinds.contains(&each.kind));
+        let reach: Vec<&Reach> = wanted.collect();
+        for each in &reach {
             for target in each.always {
                 first.push(step(&mut rng, each.kind, target));
             }
@@ -132,7 +134,7 @@ mod tests {
 
     fn steps(seed: u64, store: Store, more: usize) -> Vec<Step> {
         let mut steps = Vec::new();
-        for mut hand in Hand::both(seed, store) {
+        for mut hand in Hand::both(seed, store, &Kind::ALL) {
             while let Some(step) = hand.next(true) {
                 steps.push(step);
             }
@@ -147,6 +149,15 @@ mod tests {
             assert_eq!(steps(7, store, 20), steps(7, store, 20));
             assert_ne!(steps(7, store, 20), steps(8, store, 20));
         }
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_not_planned() {
+        let [mut processes, mut surroundings] = Hand::both(7, Store::Postgres, &[Kind::Pause]);
+        let planned = std::iter::from_fn(|| processes.next(true));
+        let planned: Vec<Step> = planned.collect();
+        assert!(!planned.is_empty() && planned.iter().all(|step| step.kind == Kind::Pause));
+        assert_eq!(surroundings.next(false), None);
     }
 
     #[test]

@@ -49,7 +49,7 @@ static ONE_NODE: [&[Reach]; 2] = [
         reach(Kind::Cut, &[A, "books"], ONE),
         reach(Kind::DiskFull, &[A, "shop"], ONE),
         reach(Kind::Orphan, &["shop", "shop"], &["shop"]),
-        reach(Kind::Unconfirmed, &["shop", "shop", "shop"], &["shop"]),
+        reach(Kind::Unconfirmed, &["shop", "shop"], &["shop"]),
     ],
 ];
 
@@ -70,7 +70,7 @@ static TWO_NODES: [&[Reach]; 2] = [
         reach(Kind::Cut, &[B, DATABASE], LINES),
         reach(Kind::DiskFull, &["shop"], &["shop", "books", "mail"]),
         reach(Kind::Orphan, &["shop", "shop"], &["shop"]),
-        reach(Kind::Unconfirmed, &["shop", "shop", "shop"], &["shop"]),
+        reach(Kind::Unconfirmed, &["shop", "shop"], &["shop"]),
     ],
 ];
 

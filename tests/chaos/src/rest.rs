@@ -55,7 +55,8 @@ async fn is_at_rest(stage: &Stage) -> Result<bool> {
     if rows(stage, stage.member("shop")?).await?.under_way > 0 {
         return Ok(false);
     }
-    let unfinished = list(stage, "&phase=PREPARED,CONFIRMING,CANCELLING").await?;
+    let unfinished = "&phase=PREPARED,CONFIRMING,CANCELLING";
+    let unfinished = list(stage, stage.coordinator(), unfinished).await?;
     Ok(unfinished.iter().all(Transaction::is_at_rest))
 }
 
@@ -66,24 +67,27 @@ pub(crate) async fn read(stage: &Stage, recorder: &Recorder) -> Result<()> {
             recorder.write(&service.name, event)?;
         }
     }
-    for transaction in list(stage, "").await? {
-        let path = format!("/v1/transactions/{}", transaction.id);
-        let detail = stage
-            .ask_until_answered(stage.coordinator(), &path)
-            .await
-            .with_context(|| format!("look at {}", transaction.id))?;
-        let deliveries: Vec<DeliveryView> = serde_json::from_value(detail["deliveries"].clone())?;
-        let parked = transaction.is_parked();
-        recorder.write(
-            "coordinator",
-            Event::View {
-                transaction: transaction.id,
-                phase: transaction.phase,
-                parked,
-                decided_by: transaction.decided_by.unwrap_or_default(),
-                deliveries,
-            },
-        )?;
+    for coordinator in stage.coordinators() {
+        for transaction in list(stage, coordinator, "").await? {
+            let path = format!("/v1/transactions/{}", transaction.id);
+            let detail = stage
+                .ask_until_answered(coordinator, &path)
+                .await
+                .with_context(|| format!("look at {}", transaction.id))?;
+            let deliveries: Vec<DeliveryView> =
+                serde_json::from_value(detail["deliveries"].clone())?;
+            let parked = transaction.is_parked();
+            recorder.write(
+                &coordinator.name,
+                Event::View {
+                    transaction: transaction.id,
+                    phase: transaction.phase,
+                    parked,
+                    decided_by: transaction.decided_by.unwrap_or_default(),
+                    deliveries,
+                },
+            )?;
+        }
     }
     recorder.write("runner", Event::Rest)?;
     Ok(())
@@ -95,12 +99,12 @@ async fn rows(stage: &Stage, service: &Member) -> Result<Rows> {
     Ok(serde_json::from_value(rows)?)
 }
 
-async fn list(stage: &Stage, filter: &str) -> Result<Vec<Transaction>> {
+async fn list(stage: &Stage, asked: &Member, filter: &str) -> Result<Vec<Transaction>> {
     let mut all = Vec::new();
     let mut token = String::new();
     loop {
         let path = format!("/v1/transactions?page_size={PAGE}{filter}{token}");
-        let page = stage.ask_until_answered(stage.coordinator(), &path).await?;
+        let page = stage.ask_until_answered(asked, &path).await?;
         let transactions: Vec<Transaction> = serde_json::from_value(page["transactions"].clone())?;
         all.extend(transactions);
         let Value::String(next) = &page["next_page_token"] else {

@@ -13,7 +13,7 @@ use crate::{
     clients::Clients,
     faults::Faults,
     kind::Kind,
-    options::{Options, Store},
+    options::Options,
     plan::Hand,
     record::{self, Recorder},
     rest,
@@ -77,6 +77,8 @@ async fn play(options: &Options, stage: &Arc<Stage>) -> Result<Outcome> {
         clients: Arc::clone(&clients),
         recorder: Arc::clone(&recorder),
         until: Instant::now() + options.faults_for,
+        hurry: options.hurry,
+        processes: Arc::default(),
         narrate: options.narrate,
     };
     let mut watching = JoinSet::new();
@@ -84,7 +86,8 @@ async fn play(options: &Options, stage: &Arc<Stage>) -> Result<Outcome> {
         watching.spawn(faults.clone().watch(Arc::clone(member)));
     }
     let calling = clients.begin();
-    let hands = Hand::both(options.seed, options.store).map(|hand| faults.clone().work(hand));
+    let hands = Hand::both(options.seed, options.store, &options.kinds)
+        .map(|hand| faults.clone().work(hand));
     let [one, other] = hands;
     tokio::select! {
         broken = async { tokio::try_join!(one, other) } => { broken?; }
@@ -135,7 +138,7 @@ fn judge(options: &Options, stage: &Stage) -> Result<Outcome> {
     };
     Ok(Outcome {
         violations: check(&history),
-        gaps: gaps(&summary, options.store, &left_out),
+        gaps: gaps(&summary, options, &left_out),
         left_out,
         summary,
         history: path,
@@ -143,10 +146,11 @@ fn judge(options: &Options, stage: &Stage) -> Result<Outcome> {
 }
 
 /// What has to have happened for a run to prove anything.
-fn gaps(summary: &Summary, store: Store, left_out: &[Kind]) -> Vec<String> {
+fn gaps(summary: &Summary, options: &Options, left_out: &[Kind]) -> Vec<String> {
     let mut gaps = Vec::new();
-    for kind in Kind::ALL.into_iter().filter(|kind| kind.belongs_to(store)) {
-        if !left_out.contains(&kind) && !summary.faults.contains_key(kind.name()) {
+    let kinds = options.kinds.iter();
+    for kind in kinds.filter(|kind| kind.belongs_to(options.store)) {
+        if !left_out.contains(kind) && !summary.faults.contains_key(kind.name()) {
             gaps.push(format!("no fault {kind}"));
         }
     }

@@ -69,6 +69,7 @@ impl Stage {
         let one = |name: &str, topic: &str| Subscription {
             name: name.to_owned(),
             topic: topic.to_owned(),
+            ordered: name == "mail",
         };
         vec![
             one("books", ORDERS),
@@ -78,12 +79,17 @@ impl Stage {
     }
 
     async fn subscribe(&self) -> Result<()> {
-        for Subscription { name, topic } in Self::subscriptions() {
+        for Subscription {
+            name,
+            topic,
+            ordered,
+        } in Self::subscriptions()
+        {
             let service = name.split('-').next().unwrap_or(&name);
             let body = json!({
                 "topic": topic,
                 "destination": { "service": service },
-                "ordered": name == "mail",
+                "ordered": ordered,
                 "timeout_ms": 2_000,
                 "retry": { "initial_ms": 50, "multiplier_milli": 1_500, "cap_ms": 1_000 },
             });

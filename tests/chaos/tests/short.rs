@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Result;
-use earnest_chaos::{Options, Outcome, Programs, Store, clear, run};
+use earnest_chaos::{Kind, Options, Outcome, Programs, Store, clear, run};
 use earnest_history::{Event, History, check};
 
 /// The moments are the machine's, so one seed may miss a situation (an answer came just before the shop died). The seeds after
@@ -45,6 +45,8 @@ async fn broken_by(seed: u64, directory: &Path) -> Result<Outcome> {
         seed,
         // Exactly what every run breaks, whatever its seed.
         faults_for: Duration::ZERO,
+        kinds: Kind::ALL.to_vec(),
+        hurry: false,
         store: Store::Sqlite,
         programs: Programs::new(
             env!("CARGO_BIN_EXE_chaos-coordinator"),

@@ -74,6 +74,8 @@ pub enum Event {
         transaction: String,
         key: String,
         topics: Vec<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        keys: Vec<String>,
     },
     Effect {
         #[serde(flatten)]
@@ -98,6 +100,9 @@ pub struct Subscription {
     pub name: String,
     /// Which messages it gets.
     pub topic: String,
+    /// Whether those of one key come in the order of their decisions.
+    #[serde(default)]
+    pub ordered: bool,
 }
 
 /// What a client asks for.

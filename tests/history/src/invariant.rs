@@ -23,13 +23,15 @@ pub enum Invariant {
     K2,
     /// At rest what is owed is delivered or parked, and nothing else exists.
     K3,
+    /// Messages of one key arrive, where order was asked for, in the order of their decisions.
+    P9,
     /// Within a bound after the faults are over, everything is final or parked.
     V1,
 }
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::M1,
         Self::M2,
         Self::M3,
@@ -39,6 +41,7 @@ impl Invariant {
         Self::K1,
         Self::K2,
         Self::K3,
+        Self::P9,
         Self::V1,
     ];
 }
@@ -55,6 +58,7 @@ impl fmt::Display for Invariant {
             Self::K1 => "K1",
             Self::K2 => "K2",
             Self::K3 => "K3",
+            Self::P9 => "P9",
             Self::V1 => "V1",
         })
     }

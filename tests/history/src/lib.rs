@@ -11,7 +11,7 @@
 //!
 //! | event | fields | meaning |
 //! |---|---|---|
-//! | `run` | `seed`, `rest_within_ms`, `subscriptions`: `[{name, topic}]` | first line: what holds for the whole run |
+//! | `run` | `seed`, `rest_within_ms`, `subscriptions`: `[{name, topic, ordered}]` | first line: what holds for the whole run |
 //! | `invoke` | `op`, `call`, and what the call says | a client calls; written before the call leaves |
 //! | `ok` | `op`, `transaction`, `phase`, `deliveries` | the call was answered; written after the answer came |
 //! | `fail` | `op`, `reason`, `transaction`, `decision` | it was refused, and changed nothing |
@@ -20,14 +20,15 @@
 //! | `delivery` | `transaction`, `ordinal`, `subscription`, `answer` | a consumer answers a delivery; written before the answer leaves |
 //! | `fault` | `fault`, `target`, `act` | something was broken (`begin`) or mended (`end`) |
 //! | `quiet` | | all faults are over and no client calls any more |
-//! | `committed` | `transaction`, `key`, `topics` | at rest, the initiator's own rows say that it committed, and what it sends |
-//! | `effect` | `transaction`, `ordinal`, `subscription`, `content` | at rest, a row that a consumer's handler wrote |
-//! | `view` | `transaction`, `phase`, `parked`, `decided_by`, `deliveries` | at rest, where the coordinator says it stands |
+//! | `committed` | `transaction`, `key`, `topics`, `keys` | at rest, the initiator's own rows say that it committed, and what it sends |
+//! | `effect` | `transaction`, `ordinal`, `subscription`, `content` | at rest, a row that a consumer's handler wrote; in the order in which they were written |
+//! | `view` | `transaction`, `phase`, `parked`, `decided_by`, `deliveries` | at rest, where a coordinator says it stands; of several that are asked each says so of every transaction |
 //! | `rest` | | everything at rest has been read; last line |
 //!
 //! Calls: `place` (`key`; asks an initiator for business in a local transaction), `prepare` and `submit` (`transaction`,
 //! `content`, `topics`), `confirm`, `cancel`, `look` (`transaction`). A transaction is what its id says; `ordinal` is the
-//! position of a message in it, and `topics` has one topic per message. `content` is any text that is equal if and only if
+//! position of a message in it, and `topics` has one topic per message, as `keys`, where it is there, has one key (those of one key have
+//! an order where the subscription is `ordered`). `content` is any text that is equal if and only if
 //! the contents are.
 //!
 //! The checks are in [`check`]; [`Invariant`] says what each means.

@@ -4,7 +4,8 @@
 use earnest_history::{History, Invariant, check};
 
 /// `a` committed and was delivered to two consumers, and one message of it was parked; `b` rolled back and a check-back said so;
-/// two clients fought over `c`; `d` was prepared twice with different contents.
+/// two clients fought over `c`; `d` was prepared twice with different contents; `e` and `f` have one key, and were asked for one
+/// after the other.
 const GOOD: &str = include_str!("good.jsonl");
 
 fn broken_by(change: impl Fn(Vec<String>) -> Vec<String>) -> Vec<(Invariant, Vec<usize>)> {
@@ -267,6 +268,85 @@ fn k3_pending_at_rest() {
     let view = line_of(r#""event":"view","transaction":"a""#);
     let found = replaced(view, "PARKED", "PENDING");
     assert!(names(&found).contains(&Invariant::K3), "{found:?}");
+}
+
+fn effect_of(transaction: &str) -> usize {
+    line_of(&format!(
+        r#""event":"effect","transaction":"{transaction}""#
+    ))
+}
+
+#[test]
+fn p9_a_message_that_overtakes() {
+    let (first, second) = (effect_of("e"), effect_of("f"));
+    let found = broken_by(|mut lines| {
+        lines.swap(first - 1, second - 1);
+        lines
+    });
+    assert_eq!(found, [(Invariant::P9, vec![first, second])]);
+}
+
+#[test]
+fn p9_a_message_that_does_not_wait_for_what_is_missing() {
+    let effect = effect_of("e");
+    let committed = line_of(r#""event":"committed","transaction":"e""#);
+    let found = without(&[effect]);
+    let expected = (Invariant::P9, vec![committed, effect_of("f")]);
+    assert!(found.contains(&expected), "{found:?}");
+}
+
+#[test]
+fn p9_says_nothing_of_what_was_asked_for_at_the_same_time() {
+    let (first, second) = (effect_of("e"), effect_of("f"));
+    let asked = line_of(r#""op":12,"call":"place""#);
+    let found = broken_by(|mut lines| {
+        lines.swap(first - 1, second - 1);
+        // Before the first was seen to be decided.
+        let early = lines
+            .remove(asked - 1)
+            .replace(r#""at_us":75"#, r#""at_us":70"#);
+        lines.insert(line_of(r#""op":11,"call":"place""#), early);
+        lines
+    });
+    assert_eq!(found, []);
+}
+
+#[test]
+fn m3_two_nodes_that_show_different_decisions() {
+    let view = line_of(r#""event":"view","transaction":"d""#);
+    let other =
+        r#""event":"view","transaction":"d","phase":"CONFIRMED","parked":false,"deliveries":[]"#;
+    let found = with(view, other);
+    let told = found
+        .iter()
+        .filter(|(invariant, _)| *invariant == Invariant::M3);
+    assert!(
+        told.clone().any(|(_, lines)| lines.contains(&(view + 1))),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn k3_two_nodes_that_show_different_deliveries() {
+    let view = line_of(r#""event":"view","transaction":"c""#);
+    let other =
+        r#""event":"view","transaction":"c","phase":"CONFIRMED","parked":false,"deliveries":[]"#;
+    let found = with(view, other);
+    assert!(
+        found.contains(&(Invariant::K3, vec![view, view + 1])),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn m5_a_node_that_does_not_know_what_another_knows() {
+    let view = line_of(r#""event":"view","transaction":"d""#);
+    let other =
+        r#""event":"view","transaction":"d","phase":"CANCELLED","parked":false,"deliveries":[]"#;
+    let unknown = line_of(r#""event":"view","transaction":"b""#);
+    let found = with(view, other);
+    assert!(found.contains(&(Invariant::M5, vec![unknown])), "{found:?}");
+    assert!(!found.contains(&(Invariant::M5, vec![view])), "{found:?}");
 }
 
 #[test]

@@ -29,12 +29,12 @@ fn fates() -> impl Strategy<Value = Vec<Fate>> {
         Just(Fate::Fought(Decision::Cancel)),
         Just(Fate::Submitted),
     ];
-    // The first two are always there, so that every kind of lie has something to lie about.
+    // These are always there, so that every kind of lie has something to lie about.
     proptest::collection::vec(fate, 0..8).prop_map(|mut fates| {
-        fates.push(Fate::Committed {
-            told: true,
+        fates.extend([true, false].map(|told| Fate::Committed {
+            told,
             parked: false,
-        });
+        }));
         fates.push(Fate::RolledBack);
         fates.push(Fate::Fought(Decision::Confirm));
         fates
@@ -79,6 +79,7 @@ impl Script {
                     transaction,
                     key: content.clone(),
                     topics,
+                    keys: vec!["k".to_owned()],
                 });
                 self.deliver(id, &content, parked);
             }
@@ -217,7 +218,12 @@ fn good(fates: &[Fate]) -> Vec<Event> {
     let subscriptions = TAKERS.map(|taker| Subscription {
         name: taker.to_owned(),
         topic: "news".to_owned(),
+        ordered: false,
     });
+    // Books asks for no order, and takes the last message first.
+    let is_of_books = |event: &mut Event| matches!(event, Event::Effect { key, .. } if key.subscription == "books");
+    let of_books: Vec<Event> = script.at_rest.extract_if(.., is_of_books).collect();
+    script.at_rest.extend(of_books.into_iter().rev());
     let mut events = vec![
         Event::Run {
             seed: 0,
@@ -260,6 +266,25 @@ struct Lie {
 }
 
 const LIES: &[Lie] = &[
+    Lie {
+        about: |event| matches!(event, Event::Run { .. }),
+        tell: |event| match event {
+            Event::Run {
+                seed,
+                rest_within_ms,
+                mut subscriptions,
+            } => {
+                subscriptions[0].ordered = true;
+                vec![Event::Run {
+                    seed,
+                    rest_within_ms,
+                    subscriptions,
+                }]
+            }
+            other => vec![other],
+        },
+        breaks: &[Invariant::P9],
+    },
     Lie {
         about: |event| matches!(event, Event::Effect { .. }),
         tell: |_| Vec::new(),
@@ -323,6 +348,7 @@ const LIES: &[Lie] = &[
                     transaction: transaction.clone(),
                     key: "late".to_owned(),
                     topics: vec!["news".to_owned()],
+                    keys: Vec::new(),
                 },
                 event,
             ],

@@ -83,7 +83,7 @@ fn effects(story: &Story<'_>, contents: &BTreeMap<&str, Told>, found: &mut Vec<V
     for effect in &story.effects {
         let (key, content) = &effect.what;
         let sent = match &story.committed {
-            Some(committed) => committed.what.0 == *content,
+            Some(committed) => committed.what.business == *content,
             None => contents
                 .get(content.as_str())
                 .is_some_and(|told| told.refused.is_none()),

@@ -1,4 +1,4 @@
-//! The checker: one module per subject, each of which reads the story of one transaction at a time.
+//! The checker: one module per subject, each of which reads the story of one transaction at a time, but for the order of several.
 //!
 //! It never reads a clock or a database, and never trusts the coordinator's word where somebody else's is to be had.
 
@@ -7,8 +7,10 @@ mod decision;
 mod delivery;
 mod durable;
 mod effect;
+mod order;
 mod rest;
 mod story;
+mod views;
 
 use crate::{
     history::History,
@@ -24,13 +26,16 @@ pub fn check(history: &History) -> Vec<Violation> {
     };
     let mut found = Vec::new();
     rest::check(&run, history, &mut found);
-    for story in stories(history) {
-        effect::check(&run, &story, &mut found);
-        decision::check(&story, &mut found);
-        durable::check(&run, &story, &mut found);
-        content::check(&story, &mut found);
-        delivery::check(&run, &story, &mut found);
+    let stories = stories(history);
+    for story in &stories {
+        effect::check(&run, story, &mut found);
+        decision::check(story, &mut found);
+        durable::check(&run, story, &mut found);
+        content::check(story, &mut found);
+        delivery::check(&run, story, &mut found);
+        views::check(&run, story, &mut found);
     }
+    order::check(&run, history, &stories, &mut found);
     durable::check_told(history, &mut found);
     found.sort();
     found.dedup();

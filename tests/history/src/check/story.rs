@@ -17,6 +17,8 @@ pub(super) struct Run {
     /// The line at which everything had been read, and when.
     pub(super) rest: Option<(usize, u64)>,
     pub(super) quiet: Option<(usize, u64)>,
+    /// How many were asked at rest where transactions stand.
+    pub(super) viewers: usize,
 }
 
 impl Run {
@@ -38,6 +40,7 @@ impl Run {
             subscriptions: subscriptions.clone(),
             rest: find(&Event::Rest),
             quiet: find(&Event::Quiet),
+            viewers: viewers(history),
         })
     }
 
@@ -57,6 +60,13 @@ impl Run {
     }
 }
 
+fn viewers(history: &History) -> usize {
+    let views = history.lines.iter();
+    let views = views.filter(|line| matches!(line.entry.event, Event::View { .. }));
+    let viewers: BTreeSet<&str> = views.map(|line| line.entry.process.as_str()).collect();
+    viewers.len()
+}
+
 /// Something that was said, when, and on which line.
 #[derive(Clone)]
 pub(super) struct Said<T> {
@@ -65,11 +75,22 @@ pub(super) struct Said<T> {
     pub(super) line: usize,
 }
 
-/// Where the coordinator says that a transaction stands, at rest.
-#[derive(Clone)]
+/// Where a coordinator says that a transaction stands, at rest.
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct AtRest {
     pub(super) phase: Phase,
     pub(super) deliveries: Vec<DeliveryView>,
+}
+
+/// What the initiator's own rows say of what it committed.
+#[derive(Clone)]
+pub(super) struct AtHome {
+    /// The business.
+    pub(super) business: String,
+    /// Of its messages.
+    pub(super) topics: Vec<String>,
+    /// Of its messages.
+    pub(super) keys: Vec<String>,
 }
 
 /// All that was said of one transaction.
@@ -80,10 +101,11 @@ pub(super) struct Story<'h> {
     pub(super) ops: Vec<&'h Op>,
     pub(super) check_backs: Vec<Said<CheckBackAnswer>>,
     pub(super) deliveries: Vec<Said<(DeliveryKey, DeliveryAnswer)>>,
-    /// The initiator's own rows: the key of the business, and the topics of the messages.
-    pub(super) committed: Option<Said<(String, Vec<String>)>>,
+    pub(super) committed: Option<Said<AtHome>>,
     pub(super) effects: Vec<Said<(DeliveryKey, String)>>,
     pub(super) view: Option<Said<AtRest>>,
+    /// What others said who were asked as well.
+    pub(super) further_views: Vec<Said<AtRest>>,
 }
 
 impl Story<'_> {
@@ -115,7 +137,8 @@ impl Story<'_> {
                 line: end.line,
             }])
         });
-        let seen = self.view.iter().filter_map(|view| {
+        let seen = self.view.iter().chain(&self.further_views);
+        let seen = seen.filter_map(|view| {
             Some(Said {
                 what: view.what.phase.decision()?,
                 at_us: view.at_us,
@@ -128,7 +151,7 @@ impl Story<'_> {
     /// The topics of its messages, from whoever says them.
     pub(super) fn topics(&self) -> Option<&[String]> {
         if let Some(committed) = &self.committed {
-            return Some(&committed.what.1);
+            return Some(&committed.what.topics);
         }
         // What was refused says nothing of what was recorded.
         let recorded = self.ops.iter().filter(|op| !refused(op));
@@ -196,9 +219,14 @@ pub(super) fn stories(history: &History) -> Vec<Story<'_>> {
                 transaction,
                 key,
                 topics,
+                keys,
             } => {
                 of(&mut stories, transaction).committed = Some(Said {
-                    what: (key.clone(), topics.clone()),
+                    what: AtHome {
+                        business: key.clone(),
+                        topics: topics.clone(),
+                        keys: keys.clone(),
+                    },
                     at_us,
                     line: number,
                 });
@@ -216,14 +244,19 @@ pub(super) fn stories(history: &History) -> Vec<Story<'_>> {
                 deliveries,
                 ..
             } => {
-                of(&mut stories, transaction).view = Some(Said {
+                let view = Said {
                     what: AtRest {
                         phase: *phase,
                         deliveries: deliveries.clone(),
                     },
                     at_us,
                     line: number,
-                });
+                };
+                let story = of(&mut stories, transaction);
+                match story.view {
+                    None => story.view = Some(view),
+                    Some(_) => story.further_views.push(view),
+                }
             }
             _ => {}
         }

@@ -80,9 +80,9 @@ async fn take(mut tx: Tx, delivery: &Delivery, content: &str) -> Result<(), Hand
 }
 
 async fn rows(State(pool): State<SqlitePool>) -> Result<Json<Rows>, (StatusCode, String)> {
-    let effects = sqlx::query("SELECT transaction_id, ordinal, subscription, content FROM effects")
-        .fetch_all(&pool)
-        .await;
+    const READ: &str =
+        "SELECT transaction_id, ordinal, subscription, content FROM effects ORDER BY number";
+    let effects = sqlx::query(READ).fetch_all(&pool).await;
     let events = effects.and_then(|rows| {
         let event = |row: &sqlx::sqlite::SqliteRow| {
             Ok(Event::Effect {

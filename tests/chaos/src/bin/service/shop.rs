@@ -21,7 +21,7 @@ use earnest::{
     sqlx::{self, Row, SqlitePool},
 };
 use earnest_chaos::{
-    order::{Fate, ORDERS, Order, Placed, Rows},
+    order::{self, Fate, ORDERS, Order, Placed, Rows},
     record::Recorder,
 };
 use earnest_history::Event;
@@ -151,7 +151,7 @@ async fn work(tx: &mut Tx, order: &Order) -> Result<Work, Error> {
         Fate::Commit | Fate::Poison | Fate::Doom => {}
     }
     tx.business_key(&order.key)?;
-    tx.send(ORDERS, &order.key, order)?;
+    tx.send(ORDERS, order::customer(&order.key), order)?;
     Ok(Work::Done)
 }
 
@@ -183,8 +183,10 @@ async fn rows(State(shop): State<Shop>) -> Result<Json<Rows>, (StatusCode, Strin
         .await;
     let events = orders.and_then(|rows| {
         let event = |row: &sqlx::sqlite::SqliteRow| {
+            let key: String = row.try_get(0)?;
             Ok(Event::Committed {
-                key: row.try_get(0)?,
+                keys: vec![order::customer(&key).to_owned()],
+                key,
                 transaction: row.try_get(1)?,
                 topics: vec![ORDERS.to_owned()],
             })
