@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use stateright::{Checker, HasDiscoveries, Model as _};
 
-use crate::{scope::Scope, witness::Sight, world::Model};
+use crate::{progress::Aloud, scope::Scope, witness::Sight, world::Model};
 
 /// In which order states are visited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,24 +71,44 @@ impl fmt::Display for Report {
 
 /// Searches `scope`.
 pub fn explore(scope: Scope, order: Order, threads: usize) -> Report {
+    search(scope, order, threads, false)
+}
+
+/// Searches `scope`, and says on the standard error how far it is.
+pub fn explore_aloud(scope: Scope, order: Order, threads: usize) -> Report {
+    search(scope, order, threads, true)
+}
+
+fn search(scope: Scope, order: Order, threads: usize, aloud: bool) -> Report {
     let model = Model::new(scope);
     let tally = Arc::clone(&model.tally);
     let checker = model.checker().threads(threads);
     match order {
-        Order::Depth => report(scope, &tally, &checker.spawn_dfs().join()),
+        Order::Depth => ended(scope, &tally, checker.spawn_dfs(), aloud),
         Order::Until(invariant) => {
             let broken = HasDiscoveries::AnyOf(BTreeSet::from([invariant]));
-            report(
-                scope,
-                &tally,
-                &checker.finish_when(broken).spawn_bfs().join(),
-            )
+            let checker = checker.finish_when(broken).spawn_bfs();
+            ended(scope, &tally, checker, aloud)
         }
         Order::Breadth => {
             let first = checker.finish_when(HasDiscoveries::AnyFailures);
-            report(scope, &tally, &first.spawn_bfs().join())
+            ended(scope, &tally, first.spawn_bfs(), aloud)
         }
     }
+}
+
+fn ended(
+    scope: Scope,
+    tally: &crate::witness::Tally,
+    checker: impl Checker<Model> + Send + Sync,
+    aloud: bool,
+) -> Report {
+    let checker = if aloud {
+        checker.join_and_report(&mut Aloud::of(scope.name))
+    } else {
+        checker.join()
+    };
+    report(scope, tally, &checker)
 }
 
 fn report(scope: Scope, tally: &crate::witness::Tally, checker: &impl Checker<Model>) -> Report {

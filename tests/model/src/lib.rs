@@ -14,6 +14,7 @@ mod initiator;
 mod key;
 mod network;
 mod node;
+mod progress;
 mod property;
 mod scope;
 mod scopes;
@@ -22,7 +23,7 @@ mod store;
 mod witness;
 mod world;
 
-pub use explore::{Order, Report, explore};
+pub use explore::{Order, Report, explore, explore_aloud};
 pub use key::{Delivery, Lease, WorkKey};
 pub use network::{Network, Packet};
 pub use node::Answer;

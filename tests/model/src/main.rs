@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use earnest_model::{Order, explore, large, small};
+use earnest_model::{Order, explore_aloud, large, small};
 
 /// Explores every state of Earnest's rules within stated bounds.
 #[derive(Parser)]
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     }
     let mut holds = !scopes.is_empty();
     for scope in scopes {
-        let report = explore(scope, order, arguments.threads);
+        let report = explore_aloud(scope, order, arguments.threads);
         println!("{report}");
         holds &= report.holds();
     }

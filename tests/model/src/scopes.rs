@@ -254,42 +254,64 @@ pub fn small() -> Vec<Scope> {
 pub fn large() -> Vec<Scope> {
     vec![
         Scope {
-            name: "people-2",
-            about: "two subscriptions that come and go, a consumer that refuses, a person who parks and retries",
-            subscriptions: 2,
-            cast: Cast::Unruly(&[Packet::Prepare, Packet::Confirm]),
-            faults: Faults {
-                refusals: 1,
-                operations: 2,
-                unsubscriptions: 1,
-                ..NONE
-            },
-            reaches: &[Sight::DeliveryParked, Sight::OwedToNobody],
-            ..UNRULY
-        },
-        Scope {
-            name: "initiator-2",
-            about: "the initiator's faults together with two nodes and their faults",
+            name: "nodes-2",
+            about: "two nodes, and two leases that run out",
             nodes: 2,
+            budget: 1,
             faults: Faults {
-                node_deaths: 1,
-                expiries: 1,
-                silences: 1,
-                process_deaths: 1,
-                cut_commits: 1,
-                lost_locals: 1,
+                expiries: 2,
                 ..NONE
             },
             reaches: BETWEEN_NODES,
             ..LOCAL
         },
         Scope {
-            name: "nodes-2",
-            about: "two nodes, two leases that run out, two silences",
-            nodes: 2,
+            name: "nodes-3",
+            about: "three nodes, one lease that runs out",
+            nodes: 3,
+            budget: 1,
             faults: Faults {
-                expiries: 2,
-                silences: 2,
+                expiries: 1,
+                ..NONE
+            },
+            reaches: BETWEEN_NODES,
+            ..LOCAL
+        },
+        Scope {
+            name: "silent-nodes",
+            about: "two nodes: a lease runs out, and a call brings no answer",
+            nodes: 2,
+            budget: 1,
+            faults: Faults {
+                expiries: 1,
+                silences: 1,
+                ..NONE
+            },
+            reaches: BETWEEN_NODES,
+            ..LOCAL
+        },
+        Scope {
+            name: "dying-nodes",
+            about: "two nodes: a lease runs out, a node dies",
+            nodes: 2,
+            budget: 1,
+            faults: Faults {
+                expiries: 1,
+                node_deaths: 1,
+                ..NONE
+            },
+            reaches: BETWEEN_NODES,
+            ..LOCAL
+        },
+        Scope {
+            name: "initiator-2",
+            about: "two nodes: a lease runs out, COMMIT is cut off, the initiator's process dies",
+            nodes: 2,
+            budget: 1,
+            faults: Faults {
+                expiries: 1,
+                process_deaths: 1,
+                cut_commits: 1,
                 ..NONE
             },
             reaches: BETWEEN_NODES,
@@ -297,12 +319,26 @@ pub fn large() -> Vec<Scope> {
         },
         Scope {
             name: "deaths-2",
-            about: "two nodes on a network that loses, with everything that dies",
+            about: "two nodes on a network that loses, and everything dies",
             nodes: 2,
+            budget: 1,
             network: Network::Lossy,
             faults: Faults {
                 node_deaths: 1,
-                expiries: 1,
+                process_deaths: 1,
+                cut_commits: 1,
+                drops: 1,
+                ..NONE
+            },
+            reaches: BY_THE_RULES,
+            ..LOCAL
+        },
+        Scope {
+            name: "losses-2",
+            about: "a network that loses twice, and everything dies",
+            network: Network::Lossy,
+            faults: Faults {
+                node_deaths: 1,
                 process_deaths: 1,
                 cut_commits: 1,
                 drops: 2,
@@ -313,31 +349,102 @@ pub fn large() -> Vec<Scope> {
             ..LOCAL
         },
         Scope {
+            name: "two",
+            about: "two transactions of initiators by the rules, and nothing else goes wrong",
+            transactions: 2,
+            budget: 1,
+            reaches: &[Sight::ConfirmedByInitiator, Sight::ConfirmedByCheckBack],
+            ..LOCAL
+        },
+        Scope {
+            name: "two-lossy",
+            about: "two transactions on a network that loses, and the node dies",
+            transactions: 2,
+            budget: 1,
+            network: Network::Lossy,
+            faults: Faults {
+                node_deaths: 1,
+                drops: 1,
+                ..NONE
+            },
+            reaches: &[Sight::ConfirmedByInitiator, Sight::ConfirmedByCheckBack],
+            ..LOCAL
+        },
+        Scope {
             name: "unruly-2",
-            about: "callers that contradict themselves, two nodes, more faults",
+            about: "callers that contradict themselves, two nodes, one of which dies",
             nodes: 2,
+            budget: 1,
             faults: Faults {
                 node_deaths: 1,
                 expiries: 1,
-                silences: 1,
                 ..NONE
             },
             reaches: &[Sight::ContradictingAnswer, Sight::StaleCheckBackRefused],
+            cast: Cast::Unruly(&[Packet::Prepare, Packet::Confirm, Packet::Cancel]),
+            ..UNRULY
+        },
+        Scope {
+            name: "reuse-2",
+            about: "an id that is used twice, on two nodes",
+            nodes: 2,
+            budget: 1,
+            faults: Faults {
+                expiries: 1,
+                ..NONE
+            },
+            reaches: &[Sight::OtherContentRefused, Sight::ContradictingAnswer],
             ..UNRULY
         },
         Scope {
             name: "ordered-2",
-            about: "two messages of one key, two subscriptions, two nodes, one of which dies",
+            about: "two messages of one key and two nodes: a lease runs out",
             nodes: 2,
-            subscriptions: 2,
+            faults: Faults {
+                expiries: 1,
+                ..NONE
+            },
+            reaches: &[Sight::NextOfKeyMadeDue, Sight::StaleDeliveryRefused],
+            ..ORDERED
+        },
+        Scope {
+            name: "ordered-3",
+            about: "three messages of one key; the node dies",
+            transactions: 3,
             faults: Faults {
                 node_deaths: 1,
-                expiries: 1,
-                silences: 1,
                 ..NONE
             },
             reaches: &[Sight::NextOfKeyMadeDue, Sight::TakenOverFromTheDead],
             ..ORDERED
+        },
+        Scope {
+            name: "people-2",
+            about: "two subscriptions, a consumer that refuses, a person who parks and retries",
+            outcome: InitiatorOutcome::None,
+            subscriptions: 2,
+            cast: Cast::Unruly(&[Packet::Prepare, Packet::Confirm]),
+            faults: Faults {
+                refusals: 1,
+                operations: 2,
+                ..NONE
+            },
+            reaches: &[Sight::DeliveryParked, Sight::RetriedByHand],
+            ..UNRULY
+        },
+        Scope {
+            name: "nobody-2",
+            about: "two subscriptions, one of which goes away and comes back, and a person who retries",
+            subscriptions: 2,
+            cast: Cast::Unruly(&[Packet::Prepare, Packet::Confirm]),
+            outcome: InitiatorOutcome::None,
+            faults: Faults {
+                operations: 1,
+                unsubscriptions: 2,
+                ..NONE
+            },
+            reaches: &[Sight::OwedToNobody, Sight::RetriedByHand],
+            ..UNRULY
         },
     ]
 }
