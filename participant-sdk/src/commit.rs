@@ -12,6 +12,7 @@ use crate::{
     fate::{Fate, Stage},
     fence::FencingRead,
     ids::TransactionId,
+    planted::planted,
     settle,
     sql::{Db, InboxKey, local::LocalTransaction},
     trace::TraceParent,
@@ -68,6 +69,9 @@ impl<D: Db> Open<D> {
             ..
         } = self;
         crash_point(first_row.step(Step::BeforeCommit, Step::ConsumerBeforeCommit));
+        if planted!(ConfirmsBeforeCommit) && fate.told {
+            settle::confirm(&fate.shared, fate.id).await;
+        }
         if let Err(error) = sql.commit().await {
             after_unknown_commit(&mut fate, &first_row, error).await?;
         }

@@ -1,10 +1,14 @@
 //! The ledger: every defect that can be planted, what it takes out, what breaks, and who must notice.
 //!
-//! The checkers know nothing of it. An entry is caught only when its layer names its invariant.
+//! The checkers know nothing of it. An entry is caught only when its layer names its invariant. A defect may stand here more
+//! than once, for different layers.
 
 use earnest_planted_hooks::Bug;
 
-use crate::Layer::{self, Model, Simulation};
+use crate::{
+    Database::{Postgres, Sqlite},
+    Layer::{self, Conformance, Model, Process, Simulation},
+};
 
 /// One defect.
 #[derive(Clone, Copy, Debug)]
@@ -227,5 +231,101 @@ pub const LEDGER: &[Entry] = &[
         "a breaker that opened never lets a probe through",
         "V1",
         Simulation,
+    ),
+    entry(
+        Bug::SqliteClaimKeepsTheToken,
+        "SQLite: a claim of a delivery does not raise its token",
+        "P10",
+        Conformance(Sqlite),
+    ),
+    entry(
+        Bug::SqliteClaimTakesWhatIsHeld,
+        "SQLite: a claim frees what a living node holds",
+        "P10",
+        Conformance(Sqlite),
+    ),
+    entry(
+        Bug::SqliteBuriedNodeLivesOn,
+        "SQLite: a node that was taken for dead is told that it lives",
+        "P11",
+        Conformance(Sqlite),
+    ),
+    entry(
+        Bug::SqliteKeyIsNeverBusy,
+        "SQLite: a new message of a key does not see what waits in front of it",
+        "P9",
+        Conformance(Sqlite),
+    ),
+    entry(
+        Bug::SqliteHorizonIsForgotten,
+        "SQLite: a purge does not store how far it came",
+        "P1",
+        Conformance(Sqlite),
+    ),
+    entry(
+        Bug::PostgresRowsAreNotCounted,
+        "PostgreSQL: a batch does not count the rows that it wrote",
+        "R1",
+        Conformance(Postgres),
+    ),
+    entry(
+        Bug::PostgresClaimTakesWhatIsHeld,
+        "PostgreSQL: a claim frees what a living node holds",
+        "P10",
+        Conformance(Postgres),
+    ),
+    entry(
+        Bug::PostgresBuriedNodeLivesOn,
+        "PostgreSQL: a node that was taken for dead is told that it lives",
+        "P11",
+        Conformance(Postgres),
+    ),
+    entry(
+        Bug::PostgresSubscriptionsAreNotLocked,
+        "PostgreSQL: a decision reads the subscriptions of a topic without a lock",
+        "P4",
+        Conformance(Postgres),
+    ),
+    entry(
+        Bug::PostgresKeysAreNotLocked,
+        "PostgreSQL: positions of a key are given out without its lock",
+        "P9",
+        Conformance(Postgres),
+    ),
+    entry(
+        Bug::PostgresUnknownIsTakenForCommitted,
+        "PostgreSQL: a COMMIT without an answer is taken for one that landed",
+        "R4",
+        Conformance(Postgres),
+    ),
+    entry(
+        Bug::AnswersBeforeCommit,
+        "SQLite: a batch is answered before its COMMIT",
+        "M5",
+        Process,
+    ),
+    entry(
+        Bug::ConfirmsBeforeCommit,
+        "the SDK confirms before its COMMIT is answered",
+        "M1",
+        Process,
+    ),
+    entry(
+        Bug::SilenceDelivers,
+        "a delivery without an answer counts as done",
+        "K1",
+        Process,
+    ),
+    entry(
+        Bug::InboxIsIgnored,
+        "a message that was taken before runs its handler again",
+        "K2",
+        Process,
+    ),
+    entry(
+        Bug::OrderIsIgnored,
+        "a message does not wait for the one in front of it",
+        "P9",
+        Process,
     ),
 ];

@@ -3,27 +3,43 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use earnest_planted::{LEDGER, hunt};
+use earnest_planted::{LEDGER, Layer, Programs, hunt};
 
 /// Takes defences out one by one, and sees that a checker notices each.
 #[derive(Parser)]
 struct Arguments {
     /// Defects by name; none: the whole ledger.
     bugs: Vec<String>,
+    /// Only those of this layer: model, simulation, conformance, process.
+    #[arg(long)]
+    layer: Option<String>,
 }
 
 #[expect(clippy::print_stdout, reason = "its report is its purpose")]
 fn main() -> ExitCode {
-    let Arguments { bugs } = Arguments::parse();
+    let arguments = Arguments::parse();
+    let wanted = |entry: &&earnest_planted::Entry| {
+        let layer = entry.layer.to_string();
+        (arguments.bugs.is_empty() || arguments.bugs.iter().any(|name| name == entry.bug.name()))
+            && arguments.layer.as_ref().is_none_or(|of| *of == layer)
+    };
+    let me = std::env::current_exe().unwrap_or_default();
+    let programs = Programs::of(me.parent().unwrap_or(&me));
+    let mut hunts = 0;
     let mut holds = true;
-    for entry in LEDGER {
-        if bugs.is_empty() || bugs.iter().any(|name| name == entry.bug.name()) {
-            let hunt = hunt(*entry);
-            println!("{hunt}");
-            holds &= hunt.caught.is_some() && hunt.clean;
+    for entry in LEDGER.iter().filter(wanted) {
+        if entry.layer == Layer::Process && !programs.are_there() {
+            println!(
+                "the programs of the process layer are missing: cargo build -p earnest-planted --bins"
+            );
+            return ExitCode::FAILURE;
         }
+        let hunt = hunt(*entry, &programs);
+        println!("{hunt}");
+        hunts += 1;
+        holds &= hunt.caught.is_some() && hunt.clean;
     }
-    if holds {
+    if holds && hunts > 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

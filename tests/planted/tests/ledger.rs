@@ -1,10 +1,18 @@
 //! Every defect of the ledger is caught, by the layer and under the invariant that the ledger names.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
-use earnest_planted::{LEDGER, hunt};
+use earnest_planted::{Entry, LEDGER, Layer, Programs, hunt};
 use earnest_planted_hooks::Bug;
 
+/// What takes long; `earnest-planted` hunts for these as well.
+const LEFT_OUT: [Bug; 5] = [
+    Bug::PostgresClaimTakesWhatIsHeld,
+    Bug::PostgresBuriedNodeLivesOn,
+    Bug::PostgresUnknownIsTakenForCommitted,
+    Bug::SilenceDelivers,
+    Bug::OrderIsIgnored,
+];
 const PAGE: &str = include_str!("../../../docs/proof.md");
 
 /// One test for all: a defect is planted for the whole process.
@@ -14,21 +22,33 @@ fn every_planted_defect_is_caught_and_named() {
     assert_eq!(
         listed,
         Bug::ALL.iter().copied().collect(),
-        "the ledger lists each once"
+        "the ledger lists each"
     );
-    assert!(listed.len() >= 25 && listed.len() == LEDGER.len());
+    let pairs: BTreeSet<_> = LEDGER
+        .iter()
+        .map(|entry| (entry.bug, entry.layer.to_string()))
+        .collect();
+    assert_eq!(pairs.len(), LEDGER.len(), "and once for each layer");
+    assert!(listed.len() >= 25);
     for entry in LEDGER {
         let row = format!(
-            "| `{}` | {} | {} |",
+            "| `{}` | {} | {} | {} |",
             entry.bug.name(),
             entry.removes,
-            entry.breaks
+            entry.breaks,
+            entry.layer
         );
         assert!(PAGE.contains(&row), "docs/proof.md lacks the row {row}");
     }
+    let bins = Path::new(env!("CARGO_BIN_EXE_planted-coordinator")).parent();
+    let programs = Programs::of(bins.expect("a program lies in a directory"));
     let mut missed = Vec::new();
-    for entry in LEDGER {
-        let hunt = hunt(*entry);
+    let left_out = |entry: &&Entry| {
+        LEFT_OUT.contains(&entry.bug)
+            && matches!(entry.layer, Layer::Process | Layer::Conformance(_))
+    };
+    for entry in LEDGER.iter().filter(|entry| !left_out(entry)) {
+        let hunt = hunt(*entry, &programs);
         eprintln!("{hunt}");
         if hunt.caught.is_none() || !hunt.clean {
             missed.push(hunt.to_string());

@@ -24,6 +24,7 @@ use crate::{
     CheckBackWork, ClaimRequest, Claimed, DeliveryRow, Message, StoreError, SubscriptionRow,
     Target, TransactionRow, Work,
     engine::delivery_work,
+    planted::planted,
     sql::{
         column::{FREE, limit, read_row},
         delivery, registry, transaction,
@@ -128,7 +129,8 @@ async fn targets(
     let mut seen: Option<(String, String)> = None;
     for held in held {
         let names = (held.namespace.clone(), held.name.clone());
-        if held.holder != FREE && !alive.contains(&held.holder) {
+        let is_dead = !alive.contains(&held.holder) || planted!(PostgresClaimTakesWhatIsHeld);
+        if held.holder != FREE && is_dead {
             dead.push(held);
         }
         // Nameless: messages whose topic had no subscription, parked, all of them.

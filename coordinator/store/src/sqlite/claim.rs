@@ -18,6 +18,7 @@ use super::{column::limit, delivery, error::Context, lease, message, rows::SqlRo
 use crate::{
     CheckBackWork, ClaimRequest, Claimed, DeliveryRow, StoreError, Target, TransactionRow, Work,
     engine::{Rows, delivery_work},
+    planted::planted,
 };
 
 /// The statements of one kind of work. Targets are (namespace, name).
@@ -146,7 +147,7 @@ impl Queue {
                 return Ok(());
             };
             last = holder;
-            if !alive.contains(&NodeEpoch(holder)) {
+            if !alive.contains(&NodeEpoch(holder)) || planted!(SqliteClaimTakesWhatIsHeld) {
                 self.free(db, target, NodeEpoch(holder))?;
             }
         }
@@ -368,7 +369,9 @@ fn take_delivery(
         return Ok(None);
     };
     delivery.holder = Some(epoch);
-    delivery.token = delivery.token.next();
+    if !planted!(SqliteClaimKeepsTheToken) {
+        delivery.token = delivery.token.next();
+    }
     let Some(work) = delivery_work(&row, &delivery, message, subscription) else {
         return Ok(None);
     };

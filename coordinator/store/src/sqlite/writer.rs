@@ -20,7 +20,7 @@ use super::{
     error::{Context, commit_failed, failed, unavailable},
     open,
 };
-use crate::{Clock, StoreError};
+use crate::{Clock, StoreError, planted::planted};
 
 /// Jobs that wait at most; callers beyond that wait to hand theirs in.
 const QUEUE: usize = 256;
@@ -166,7 +166,9 @@ impl Desk {
     ) -> Result<T, StoreError> {
         let now = self.clock.now();
         let db = self.connection(name)?;
-        statement(db, "BEGIN IMMEDIATE").context(name)?;
+        if db.is_autocommit() || !planted!(AnswersBeforeCommit) {
+            statement(db, "BEGIN IMMEDIATE").context(name)?;
+        }
         let done = match work(db, now) {
             Ok(done) => done,
             Err(error) => {
@@ -174,6 +176,9 @@ impl Desk {
                 return Err(error);
             }
         };
+        if planted!(AnswersBeforeCommit) && name != "claim" {
+            return Ok(done);
+        }
         if let Err(error) = statement(db, "COMMIT") {
             let rolled_back = self.tidy();
             return Err(commit_failed(name, error, rolled_back));

@@ -1,10 +1,13 @@
-//! Which defect is planted now: none, or one by name.
+//! Which defect is planted now: none, or one by name, from the environment (`EARNEST_TEST_PLANTED=name`) or by [`plant`].
 //!
 //! The shipped crates ask here at a defence, if and only if they are built with their feature `planted`; what the defects are
 //! for stands in the ledger beside this crate. It depends on nothing and does nothing but compare two numbers, so that the
 //! protocol stays pure. One at a time for the whole process: a test that plants one must not run beside another.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::{
+    env,
+    sync::atomic::{AtomicU8, Ordering},
+};
 
 macro_rules! bugs {
     ($($bug:ident = $name:literal,)*) => {
@@ -64,18 +67,55 @@ bugs! {
     FenceIsOnlyRead = "fence-is-only-read",
     FenceIsNotReadLast = "fence-is-not-read-last",
     InboxIsIgnored = "inbox-is-ignored",
+    ConfirmsBeforeCommit = "confirms-before-commit",
+    AnswersBeforeCommit = "answers-before-commit",
+    SqliteClaimKeepsTheToken = "sqlite-claim-keeps-the-token",
+    SqliteClaimTakesWhatIsHeld = "sqlite-claim-takes-what-is-held",
+    SqliteBuriedNodeLivesOn = "sqlite-buried-node-lives-on",
+    SqliteKeyIsNeverBusy = "sqlite-key-is-never-busy",
+    SqliteHorizonIsForgotten = "sqlite-horizon-is-forgotten",
+    PostgresRowsAreNotCounted = "postgres-rows-are-not-counted",
+    PostgresClaimTakesWhatIsHeld = "postgres-claim-takes-what-is-held",
+    PostgresBuriedNodeLivesOn = "postgres-buried-node-lives-on",
+    PostgresSubscriptionsAreNotLocked = "postgres-subscriptions-are-not-locked",
+    PostgresKeysAreNotLocked = "postgres-keys-are-not-locked",
+    PostgresUnknownIsTakenForCommitted = "postgres-unknown-is-taken-for-committed",
 }
 
+/// The environment was not read so far.
+const UNREAD: u8 = u8::MAX;
 /// 0: none; else the number of the one that is planted, and one.
-static PLANTED: AtomicU8 = AtomicU8::new(0);
+static PLANTED: AtomicU8 = AtomicU8::new(UNREAD);
+
+/// Names the one that a process begins with.
+pub const VARIABLE: &str = "EARNEST_TEST_PLANTED";
 
 /// Whether `bug` is planted now.
 #[inline]
 pub fn on(bug: Bug) -> bool {
-    PLANTED.load(Ordering::Relaxed) == bug as u8 + 1
+    let planted = match PLANTED.load(Ordering::Relaxed) {
+        UNREAD => read(),
+        planted => planted,
+    };
+    planted == number(Some(bug))
+}
+
+fn number(bug: Option<Bug>) -> u8 {
+    bug.map_or(0, |bug| bug as u8 + 1)
+}
+
+#[cold]
+fn read() -> u8 {
+    let named = env::var(VARIABLE).ok().map(|name| {
+        let bug = Bug::ALL.iter().find(|bug| bug.name() == name);
+        *bug.unwrap_or_else(|| panic!("{VARIABLE} names no defect: {name}"))
+    });
+    let _somebody_was_faster =
+        PLANTED.compare_exchange(UNREAD, number(named), Ordering::Relaxed, Ordering::Relaxed);
+    PLANTED.load(Ordering::Relaxed)
 }
 
 /// Plants `bug`, in the place of whatever was planted; `None`: none.
 pub fn plant(bug: Option<Bug>) {
-    PLANTED.store(bug.map_or(0, |bug| bug as u8 + 1), Ordering::Relaxed);
+    PLANTED.store(number(bug), Ordering::Relaxed);
 }
