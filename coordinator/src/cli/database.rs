@@ -165,7 +165,7 @@ fn sentence(of: &v1::DatabaseLoss) -> String {
 
 fn view(database: &v1::Database) -> Value {
     let losses: Vec<Value> = database.losses.iter().map(loss).collect();
-    json!({ "incarnation": database.incarnation, "losses": losses })
+    json!({ "incarnation": database.incarnation, "losses": losses, "format": database.format })
 }
 
 fn loss(of: &v1::DatabaseLoss) -> Value {

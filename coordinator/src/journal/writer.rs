@@ -105,7 +105,8 @@ impl Writer {
             }
             Err(error) => Arc::new(error),
         };
-        if !error.is_retryable() && commands.len() > 1 {
+        let is_of_one = !error.is_passing() && !matches!(*error, StoreError::Forgot(_));
+        if is_of_one && commands.len() > 1 {
             let (left, right) = commands.split_at(commands.len() / 2);
             let mut results = Box::pin(self.bisect(left)).await;
             results.extend(Box::pin(self.bisect(right)).await);
@@ -146,7 +147,7 @@ impl Writer {
                     self.vigil.notice(*loss);
                     return Err(StoreError::Forgot(loss));
                 }
-                Err(error) if error.is_retryable() => {
+                Err(error) if error.is_passing() => {
                     let unknown = matches!(error, StoreError::CommitUnknown { .. });
                     if unknown && !planted!(OrphansAreKept) {
                         // If it was committed, its leases are this node's, and nobody has the work.

@@ -14,6 +14,8 @@ pub struct DatabaseStatus {
     pub incarnation: i64,
     /// What was acknowledged and is missing, until an operator accepts it.
     pub losses: Vec<LossRow>,
+    /// The lowest format of rows that every living coordinator understands.
+    pub format: i64,
 }
 
 impl Coordinator {
@@ -41,6 +43,7 @@ impl Coordinator {
         Ok(DatabaseStatus {
             incarnation: recall.incarnation,
             losses: recall.losses,
+            format: recall.format,
         })
     }
 

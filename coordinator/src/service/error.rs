@@ -3,7 +3,7 @@
 use std::{error::Error, fmt};
 
 use earnest_protocol::{IdError, LimitError, NameError, OptionsError};
-use earnest_store::{Loss, Rejection, StoreError, TransactionRow};
+use earnest_store::{Rejection, StoreError, TransactionRow};
 
 use crate::journal::JournalError;
 
@@ -196,9 +196,9 @@ impl From<JournalError> for ServiceError {
     fn from(error: JournalError) -> Self {
         let hint = "repeat the same call after a moment; it is idempotent";
         if let JournalError::Store(store) = &error
-            && let StoreError::Forgot(loss) = &**store
+            && let Some(error) = Self::of_state(store)
         {
-            return Self::lost(loss);
+            return error;
         }
         match error {
             JournalError::Full => Self::new(Code::Overloaded, error.to_string(), hint),
@@ -212,12 +212,20 @@ impl From<JournalError> for ServiceError {
 }
 
 impl ServiceError {
-    fn lost(loss: &Loss) -> Self {
-        Self::new(
-            Code::DatabaseLoss,
-            format!("the database has forgotten what it acknowledged: {loss}"),
-            "an operator looks with `earnest database show` and decides; repeat the same call after that",
-        )
+    /// What only a person or another node can mend.
+    fn of_state(error: &StoreError) -> Option<Self> {
+        let (code, hint) = match error {
+            StoreError::Forgot(_) => (
+                Code::DatabaseLoss,
+                "an operator looks with `earnest database show` and decides; repeat the same call after that",
+            ),
+            StoreError::Newer(_) => (
+                Code::Unavailable,
+                "repeat the same call at another coordinator, and upgrade this one",
+            ),
+            _ => return None,
+        };
+        Some(Self::new(code, error.to_string(), hint))
     }
 
     fn internal(error: impl Error + Send + Sync + 'static) -> Self {
@@ -228,8 +236,8 @@ impl ServiceError {
 
 impl From<StoreError> for ServiceError {
     fn from(error: StoreError) -> Self {
-        if let StoreError::Forgot(loss) = &error {
-            return Self::lost(loss);
+        if let Some(error) = Self::of_state(&error) {
+            return error;
         }
         if error.is_retryable() {
             let hint = "repeat the same call after a moment";

@@ -113,6 +113,7 @@ mod tests {
             incarnation: 2,
             lines: lines.iter().copied().collect(),
             losses: vec![],
+            format: 1,
         }
     }
 

@@ -37,6 +37,9 @@ pub enum StoreError {
     /// said how to go on.
     #[error("the database has forgotten what it acknowledged: {0}")]
     Forgot(Box<Loss>),
+    /// What was read was written by a newer version of this program, which runs elsewhere: it is left to that one.
+    #[error("the database holds what only a newer version understands: {0}")]
+    Newer(String),
     /// What was read is not what this program writes.
     #[error("the database holds what this version can't read: {0}")]
     Corrupt(String),
@@ -46,11 +49,13 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same call may succeed later.
+    /// Whether the same call may succeed later, or at another node.
     pub fn is_retryable(&self) -> bool {
-        matches!(
-            self,
-            Self::Unavailable { .. } | Self::CommitUnknown { .. } | Self::Forgot(_)
-        )
+        self.is_passing() || matches!(self, Self::Forgot(_) | Self::Newer(_))
+    }
+
+    /// Whether it concerns the whole batch, and may be over in a moment.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::CommitUnknown { .. })
     }
 }

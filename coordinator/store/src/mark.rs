@@ -139,6 +139,8 @@ pub struct Recall {
     pub lines: HashMap<i64, i64>,
     /// Losses that were reported and that nobody has accepted.
     pub losses: Vec<LossRow>,
+    /// The lowest format of rows that every living node understands: nothing newer may be written (DESIGN §6).
+    pub format: i64,
 }
 
 impl Recall {

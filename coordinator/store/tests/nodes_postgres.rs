@@ -9,7 +9,10 @@ use earnest_store::{PostgresOptions, PostgresStore, Store, StoreError, conforman
 use nodes::{Nodes, nodes_tests};
 
 async fn two() -> Nodes {
-    let database = earnest_harness::postgres().await;
+    two_on(&earnest_harness::postgres().await).await
+}
+
+async fn two_on(database: &earnest_harness::Database) -> Nodes {
     let clock = TestClock::default();
     let open = async || {
         let options = PostgresOptions::new(database.url());
@@ -83,6 +86,75 @@ async fn newer_schema_is_refused() {
         shown.contains("newer Earnest") && shown.contains("99"),
         "{shown}"
     );
+}
+
+/// Mixed versions: what a newer node has written is left to it. An older one takes up all else, answers a call about it in
+/// words that send the caller on, and doesn't stop the calls that came with it. And a newer one knows how old the oldest is.
+#[tokio::test]
+async fn r1_what_a_newer_version_wrote_is_left_alone() {
+    use earnest_store::conformance::{cancel, id, message, no_grant, prepare, submit, transaction};
+    use sqlx::{Connection, Executor};
+    let database = earnest_harness::postgres().await;
+    let older = two_on(&database).await.a;
+    older.subscribe("ledger", "paid").await;
+    for n in 1..=4 {
+        older
+            .ok(submit(transaction(n, vec![message("paid")])))
+            .await;
+    }
+    older.ok(prepare(transaction(5, vec![]))).await;
+    older.ok(prepare(transaction(6, vec![]))).await;
+    let mut newer = sqlx::PgConnection::connect(database.url())
+        .await
+        .expect("it connects");
+    for sql in [
+        "UPDATE earnest.deliveries SET format = 2 WHERE transaction_id IN \
+         (SELECT transaction_id FROM earnest.deliveries ORDER BY due, transaction_id LIMIT 2)",
+        "UPDATE earnest.transactions SET format = 2 WHERE id = (SELECT id FROM earnest.transactions ORDER BY id DESC LIMIT 1)",
+    ] {
+        newer.execute(sql).await.expect("it is written");
+    }
+    older.advance(std::time::Duration::from_hours(1));
+    let node = older.node().await;
+    let claimed = older.claim(node).await.work;
+    assert_eq!(
+        claimed.len(),
+        3,
+        "two deliveries and a check-back: {claimed:?}"
+    );
+
+    let highest = (1..=6).max_by_key(|n| id(*n)).expect("six");
+    let batch = [cancel(highest), prepare(transaction(7, vec![]))];
+    let error = older
+        .store
+        .apply(&batch[..1], no_grant())
+        .await
+        .expect_err("it is newer");
+    assert!(
+        matches!(error, StoreError::Newer(_)) && error.is_retryable(),
+        "{error:?}"
+    );
+    assert!(
+        !error.is_passing(),
+        "trying again here does not help, and the rest of a batch need not wait"
+    );
+    older
+        .store
+        .apply(&batch[1..], no_grant())
+        .await
+        .expect("the other runs");
+
+    let format = async || older.store.recall(&[]).await.expect("it answers").format;
+    assert_eq!(format().await, 1);
+    let far = i64::MAX;
+    let enrol = format!(
+        "INSERT INTO earnest.nodes (name, format, expires_at) VALUES ('old', 0, {far}), ('dead', -1, 0)"
+    );
+    newer
+        .execute(sqlx::AssertSqlSafe(enrol))
+        .await
+        .expect("it is written");
+    assert_eq!(format().await, 0, "of those that live");
 }
 
 /// Mistakes of whoever starts the program say what to do, and no text shows the password.

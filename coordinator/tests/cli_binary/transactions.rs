@@ -6,7 +6,13 @@ use super::support::World;
 
 /// Records a transaction that nobody decides, and returns its id.
 async fn prepared(world: &World, key: &str) -> String {
+    prepared_as(world, key, None).await
+}
+
+/// With an id of the caller's: ids of the same millisecond come in any order.
+async fn prepared_as(world: &World, key: &str, id_of_caller: Option<&str>) -> String {
     let body = json!({
+        "id": id_of_caller,
         "initiator": "cashier",
         "business_key": key,
         "messages": [{ "topic": "payments", "key": "alice", "payload": { "amount": 5 } }],
@@ -43,8 +49,12 @@ async fn lists_by_every_filter_and_says_what_an_empty_list_means() {
             .out
             .contains("no transactions yet")
     );
-    let first = prepared(&world, "order-1").await;
-    let second = prepared(&world, "order-2").await;
+    let [early, late] = [
+        "01890a5d-ac96-774b-bcce-b302099a8057",
+        "01890a5d-ac97-774b-bcce-b302099a8057",
+    ];
+    let first = prepared_as(&world, "order-1", Some(early)).await;
+    let second = prepared_as(&world, "order-2", Some(late)).await;
     world
         .post(&format!("/v1/transactions/{second}/cancel"), json!({}))
         .await;

@@ -59,6 +59,7 @@ pub(super) fn database(status: &DatabaseStatus) -> v1::Database {
     v1::Database {
         incarnation: status.incarnation,
         losses: status.losses.iter().map(loss).collect(),
+        format: status.format,
     }
 }
 

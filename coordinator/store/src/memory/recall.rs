@@ -6,6 +6,7 @@ use super::{MemoryStore, tables::Tables};
 use crate::{
     AuditRow, LossRow, Mark, Recall, RecallStore, StoreError,
     mark::{self, FIRST_INCARNATION, Found},
+    sql::column::FORMAT,
 };
 
 impl Tables {
@@ -40,6 +41,7 @@ impl RecallStore for MemoryStore {
             incarnation: tables.present(),
             lines: lines.iter().filter_map(known).collect(),
             losses: tables.losses.values().cloned().collect(),
+            format: FORMAT,
         })
     }
 

@@ -26,7 +26,7 @@ use crate::{
     engine::delivery_work,
     planted::planted,
     sql::{
-        column::{FREE, limit, read_row},
+        column::{FORMAT, FREE, limit, read_row},
         delivery, registry, transaction,
     },
 };
@@ -222,6 +222,7 @@ async fn take(
         .bind(namespaces)
         .bind(names)
         .bind(wanted)
+        .bind(FORMAT)
         .fetch_all(db)
         .await
         .context("lease due work")
@@ -233,6 +234,10 @@ fn passed_over<T>(read: Result<T, StoreError>) -> Result<Option<T>, StoreError> 
         Ok(value) => Ok(Some(value)),
         Err(StoreError::Corrupt(why)) => {
             tracing::error!(why, "due work can't be read and is left alone");
+            Ok(None)
+        }
+        Err(StoreError::Newer(why)) => {
+            tracing::warn!(why, "due work is left to a newer version");
             Ok(None)
         }
         Err(other) => Err(other),

@@ -18,7 +18,8 @@ pub(super) struct Queue {
     free: &'static str,
     /// The first time after $3 at which something free of targets ($1, $2) is due.
     later: &'static str,
-    /// Leases to epoch $1 what is free of targets ($3, $4) and due at $2, the longest due first, at most $5 of each.
+    /// Leases to epoch $1 what is free of targets ($3, $4) and due at $2, the longest due first, at most $5 of each. What a newer version has
+    /// written (format above $6) is left to those who understand it.
     pub(super) take: &'static str,
 }
 
@@ -65,7 +66,7 @@ const CHECK_BACKS: Queue = Queue {
         "UPDATE transactions SET holder = $1, token = token + 1, revision = revision + 1 WHERE id IN (SELECT w.id \
          FROM unnest($3::text[], $4::text[], $5::bigint[]) AS k (a, b, wanted) CROSS JOIN LATERAL \
          (SELECT id FROM transactions WHERE check_due IS NOT NULL AND namespace = k.a AND initiator = k.b \
-         AND holder = -1 AND check_due <= $2 ORDER BY check_due LIMIT k.wanted FOR UPDATE SKIP LOCKED) w) RETURNING ",
+         AND holder = -1 AND check_due <= $2 AND format <= $6 ORDER BY check_due LIMIT k.wanted FOR UPDATE SKIP LOCKED) w) RETURNING ",
         transaction::columns!()
     ),
 };
@@ -86,7 +87,7 @@ const DELIVERIES: Queue = Queue {
          (SELECT w.transaction_id, w.ordinal, w.subscription \
          FROM unnest($3::text[], $4::text[], $5::bigint[]) AS k (a, b, wanted) CROSS JOIN LATERAL \
          (SELECT transaction_id, ordinal, subscription FROM deliveries WHERE done_at IS NULL AND namespace = k.a \
-         AND subscription = k.b AND holder = -1 AND due <= $2 ORDER BY due LIMIT k.wanted FOR UPDATE SKIP LOCKED) w) \
+         AND subscription = k.b AND holder = -1 AND due <= $2 AND format <= $6 ORDER BY due LIMIT k.wanted FOR UPDATE SKIP LOCKED) w) \
          RETURNING ",
         crate::sql::delivery::columns!()
     ),

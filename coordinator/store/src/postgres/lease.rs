@@ -13,13 +13,17 @@ use super::{
     held,
     time::{TimeSource, now},
 };
-use crate::{ClaimRequest, Claimed, LeaseStore, StoreError, planted::planted, sql::column::micros};
+use crate::{
+    ClaimRequest, Claimed, LeaseStore, StoreError,
+    planted::planted,
+    sql::column::{FORMAT, micros},
+};
 
 #[async_trait]
 impl LeaseStore for PostgresStore {
     async fn enrol(&self, node: &str, lease: Duration) -> Result<NodeEpoch, StoreError> {
         let sql = concat!(
-            "INSERT INTO nodes (name, expires_at) VALUES ($2, ",
+            "INSERT INTO nodes (name, format, expires_at) VALUES ($2, $4, ",
             now!(),
             " + $3) RETURNING epoch"
         );
@@ -28,6 +32,7 @@ impl LeaseStore for PostgresStore {
             .bind(self.time.bind())
             .bind(node)
             .bind(micros(lease))
+            .bind(FORMAT)
             .fetch_one(&mut *transaction);
         let epoch = within("enrol", async { epoch.await.context("enrol") }).await?;
         transaction.commit().await?;

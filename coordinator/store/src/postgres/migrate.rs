@@ -6,10 +6,11 @@ use super::error::failed;
 use crate::StoreError;
 
 /// In order, only ever added to: entry n brings a database from version n to n + 1.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../migrations/postgres/0001_message_confirmation.sql"),
     include_str!("../../migrations/postgres/0002_lost_writes.sql"),
     include_str!("../../migrations/postgres/0003_history_by_ranges.sql"),
+    include_str!("../../migrations/postgres/0004_mixed_versions.sql"),
 ];
 
 /// The one that an engine without declarative partitions is spared: the purge deletes rows there.

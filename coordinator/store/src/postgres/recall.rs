@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Loss, LossRow, Mark, Recall, RecallStore, StoreError,
     mark::{self, FIRST_INCARNATION, Found},
-    sql::column::{Cells, Columns, Read, read_rows},
+    sql::column::{Cells, Columns, FORMAT, Read, read_rows},
 };
 
 const INCARNATION: &str = "SELECT value FROM meta WHERE name = 'incarnation'";
@@ -174,11 +174,20 @@ impl RecallStore for PostgresStore {
             .await
             .context(context)?;
         let losses = losses(&mut reading).await?;
+        let format: Option<i16> = sqlx::query_scalar(concat!(
+            "SELECT min(format) FROM nodes WHERE expires_at >= ",
+            now!()
+        ))
+        .bind(self.time.bind())
+        .fetch_one(&mut *reading)
+        .await
+        .context(context)?;
         reading.rollback().await.context(context)?;
         Ok(Recall {
             incarnation,
             lines: known.into_iter().collect(),
             losses,
+            format: format.map_or(FORMAT, i64::from).min(FORMAT),
         })
     }
 

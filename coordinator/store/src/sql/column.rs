@@ -180,15 +180,16 @@ impl<'r, C: Cells> Columns<'r, C> {
     pub(crate) fn format(&mut self) -> Read<()> {
         match self.int::<i64>()? {
             FORMAT => Ok(()),
-            other => Err(format!(
-                "format {other} was written by a newer version of Earnest; this one reads {FORMAT}"
-            )),
+            other => Err(format!("{NEWER}: format {other}; this one reads {FORMAT}")),
         }
     }
 }
 
 /// The version of the meaning of hot rows that this program writes and reads.
 pub(crate) const FORMAT: i64 = 1;
+
+/// How a text begins that says that a row is not damaged.
+const NEWER: &str = "written by a newer version of Earnest";
 
 /// The holder of what nobody holds.
 pub(crate) const FREE: i64 = -1;
@@ -224,7 +225,12 @@ pub(crate) fn read_row<C: Cells, T>(
             (None, Ok(Some(text))) => text.to_owned(),
             _ => format!("{bytes:02x?}"),
         };
-        StoreError::Corrupt(format!("row {name} of table {table}: {why}"))
+        let text = format!("row {name} of table {table}: {why}");
+        if why.starts_with(NEWER) {
+            StoreError::Newer(text)
+        } else {
+            StoreError::Corrupt(text)
+        }
     })
 }
 

@@ -10,6 +10,7 @@ use super::{SqliteStore, error::Context, record};
 use crate::{
     AuditRow, Line, Loss, LossRow, Mark, Recall, RecallStore, StoreError,
     mark::{self, FIRST_INCARNATION, Found},
+    sql::column::FORMAT,
 };
 
 const INCARNATION: &str = "SELECT value FROM meta WHERE name = 'incarnation'";
@@ -103,6 +104,8 @@ impl RecallStore for SqliteStore {
                     incarnation: find(db, 0)?.incarnation,
                     lines: known,
                     losses: losses(db)?,
+                    // One process alone has the file.
+                    format: FORMAT,
                 })
             })
             .await
