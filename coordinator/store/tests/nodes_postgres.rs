@@ -123,6 +123,15 @@ async fn r1_what_a_newer_version_wrote_is_left_alone() {
         "two deliveries and a check-back: {claimed:?}"
     );
 
+    // Leased by the older one, it would be out of the newer one's reach for as long as that lives.
+    let free = "SELECT (SELECT count(*) FROM earnest.deliveries WHERE format = 2 AND holder = -1) \
+                + (SELECT count(*) FROM earnest.transactions WHERE format = 2 AND holder = -1)";
+    let free: i64 = sqlx::query_scalar(free)
+        .fetch_one(&mut newer)
+        .await
+        .expect("it answers");
+    assert_eq!(free, 3, "nothing of it is leased");
+
     let highest = (1..=6).max_by_key(|n| id(*n)).expect("six");
     let batch = [cancel(highest), prepare(transaction(7, vec![]))];
     let error = older
