@@ -25,7 +25,9 @@ pub(super) struct Queue {
 
 pub(super) static QUEUES: [Queue; 2] = [CHECK_BACKS, DELIVERIES];
 
-/// Jumps through an index by its first three columns. A list of its own for each jump, so that the planner seeks.
+/// Jumps through an index by its first three columns. A list of its own for each jump, so that the planner seeks. Backwards:
+/// while an old snapshot is held open, what is settled stays in the index as dead entries, and these are the ones that were
+/// due first; the last one of a target is the likeliest to live.
 macro_rules! held {
     ($table:literal, $name:literal, $owed:literal) => {
         concat!(
@@ -35,9 +37,9 @@ macro_rules! held {
             $table,
             " WHERE ",
             $owed,
-            " ORDER BY namespace, ",
+            " ORDER BY namespace DESC, ",
             $name,
-            ", holder LIMIT 1) UNION ALL SELECT next.* FROM held h CROSS JOIN LATERAL (SELECT namespace, ",
+            " DESC, holder DESC LIMIT 1) UNION ALL SELECT next.* FROM held h CROSS JOIN LATERAL (SELECT namespace, ",
             $name,
             ", holder FROM ",
             $table,
@@ -45,9 +47,9 @@ macro_rules! held {
             $owed,
             " AND (namespace, ",
             $name,
-            ", holder) > (h.namespace, h.name, h.holder) ORDER BY namespace, ",
+            ", holder) < (h.namespace, h.name, h.holder) ORDER BY namespace DESC, ",
             $name,
-            ", holder LIMIT 1) next) SELECT namespace, name, holder FROM held"
+            " DESC, holder DESC LIMIT 1) next) SELECT namespace, name, holder FROM held"
         )
     };
 }
@@ -111,7 +113,7 @@ pub(super) async fn held(db: &mut PgConnection, queue: &Queue) -> Result<Vec<Hel
         name,
         holder,
     };
-    Ok(rows.into_iter().map(held).collect())
+    Ok(rows.into_iter().rev().map(held).collect())
 }
 
 /// Lets go of what these hold. The tokens stay: only another claim makes them stale.
