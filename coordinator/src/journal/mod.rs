@@ -23,7 +23,8 @@ pub struct JournalOptions {
     pub batch_commands: usize,
     /// Bytes of one batch, about.
     pub batch_bytes: usize,
-    /// Batches written at the same time.
+    /// Batches written at the same time. One is the default for every database: over PostgreSQL on the same two cores 1, 2
+    /// and 4 lanes wrote 5.2, 4.7 and 3.9 k transactions/s of 64 callers, 9.7, 9.1 and 8.5 k of 512.
     pub lanes: usize,
     /// Commands that may wait; one more is refused.
     pub queue_commands: usize,

@@ -12,6 +12,8 @@ mod command;
 pub mod conformance;
 mod engine;
 mod error;
+#[cfg(any(test, feature = "fill"))]
+mod history;
 mod mark;
 mod memory;
 pub mod participant;
@@ -31,10 +33,10 @@ pub use command::{
     NewTransaction, OperatorAction, Rejection, Reply,
 };
 pub use error::StoreError;
+#[cfg(any(test, feature = "fill"))]
+pub use history::History;
 pub use mark::{Line, Loss, LossRow, Mark, Recall};
 pub use memory::MemoryStore;
-#[cfg(any(test, feature = "fill"))]
-pub use postgres::History;
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use query::{Backlog, Cursor, Detail, Page, TransactionFilter};
 pub use row::{

@@ -3,13 +3,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context, bail, ensure};
-use earnest_store::{History, PostgresOptions, PostgresStore};
+use anyhow::Context;
+use earnest_store::{History, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore};
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::{
     bench::drain,
     caller::{self, Caller, GrpcCaller},
+    clock::SystemClock,
     consumer::Consumer,
     coordinator::{Coordinator, Site, TOPIC},
     database::{self, Database, Kind},
@@ -33,7 +34,6 @@ const HELD: usize = 6;
 
 /// Fills the database at `url`, which must be empty.
 pub async fn fill(url: &str, transactions: u64) -> anyhow::Result<()> {
-    let store = PostgresStore::open(PostgresOptions::new(url)).await?;
     let history = History {
         transactions,
         payload: PAYLOAD,
@@ -47,33 +47,40 @@ pub async fn fill(url: &str, transactions: u64) -> anyhow::Result<()> {
             let _ = say(format!("{done} of {transactions} transactions"));
         }
     };
-    store.fill(history, told).await?;
+    if url.starts_with("postgres") {
+        let store = PostgresStore::open(PostgresOptions::new(url)).await?;
+        store.fill(history, told).await?;
+    } else {
+        let options = SqliteOptions::new(url);
+        let open = move || SqliteStore::open(options, Arc::new(SystemClock));
+        let store = tokio::task::spawn_blocking(open).await??;
+        store.fill(history, told).await?;
+        // Closing waits for the database.
+        tokio::task::spawn_blocking(move || drop(store)).await?;
+    }
     Ok(())
 }
 
 /// Measures, and says what each was. Fails where a target is missed.
 pub async fn run(options: &Options, transactions: u64) -> anyhow::Result<()> {
-    if options.store != Kind::Postgres {
-        bail!("a history is filled into PostgreSQL only: say --store postgres");
-    }
     database::ensure_disk(options.store)?;
     let site = Site::find(options.directory.clone())?;
     let consumer = Consumer::default();
     let consumer_url = consumer.serve()?;
-    let full = if let Some(url) = &options.history_url {
-        Database::Named(url.clone())
-    } else {
-        let fresh = Database::fresh(options.store).await;
-        fill(fresh.name(), transactions).await?;
-        fresh
+    let directory = site.fresh_directory()?;
+    let full = match (&options.history_url, options.store) {
+        (Some(url), _) => Database::Named(url.clone()),
+        (None, Kind::Sqlite) => {
+            let file = directory.path().join("full.db");
+            Database::Named(file.display().to_string())
+        }
+        (None, Kind::Postgres) => Database::fresh(options.store).await,
     };
-    let held = count(full.name()).await?;
-    ensure!(
-        held >= transactions,
-        "{held} finished transactions are there, and {transactions} are asked for"
-    );
+    if options.history_url.is_none() {
+        fill(full.name(), transactions).await?;
+    }
     say(format!(
-        "{held} finished transactions over {} days; {CALLERS} callers, windows of {:.0} s",
+        "{transactions} finished transactions over {} days; {CALLERS} callers, windows of {:.0} s",
         OVER.as_secs() / 86_400,
         options.window().as_secs_f64()
     ))?;
@@ -90,20 +97,25 @@ pub async fn run(options: &Options, transactions: u64) -> anyhow::Result<()> {
         empty.remove().await?;
         of_full.extend(load.windows(&full, "full", 1).await?);
     }
+    let (empty_rate, full_rate) = (median(of_empty), median(of_full));
+    let size = full_rate / empty_rate;
+    say(format!(
+        "\n{:<8} full: {size:.3} x empty (at least 0.9 x)",
+        verdict(size >= 0.9)
+    ))?;
+    if options.store == Kind::Sqlite {
+        return Ok(());
+    }
     let mut snapshot = PgConnection::connect(full.name()).await?;
     snapshot
         .execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM earnest.nodes")
         .await?;
     let of_held = load.windows(&full, "full, snapshot", HELD).await?;
     snapshot.execute("ROLLBACK").await?;
-    let (empty, full) = (median(of_empty), median(of_full));
     let held = of_held.last().copied().context("no window")?;
-    let size = full / empty;
-    let age = held / full;
+    let age = held / full_rate;
     say(format!(
-        "\n{:<8} full: {size:.3} x empty (at least 0.9 x)\n{:<8} with a snapshot held open for {:.0} s: {age:.3} x full \
-         (at least 0.667 x)",
-        verdict(size >= 0.9),
+        "{:<8} with a snapshot held open for {:.0} s: {age:.3} x full (at least 0.667 x)",
         verdict(age >= 2.0 / 3.0),
         options.window().as_secs_f64() * HELD as f64,
     ))
@@ -116,15 +128,6 @@ fn verdict(met: bool) -> &'static str {
 fn median(mut rates: Vec<f64>) -> f64 {
     rates.sort_unstable_by(f64::total_cmp);
     rates.get(rates.len() / 2).copied().unwrap_or_default()
-}
-
-/// About how many there are: counting ten million takes its time.
-async fn count(url: &str) -> anyhow::Result<u64> {
-    let sql = "SELECT coalesce(sum(reltuples), 0)::bigint FROM pg_class WHERE relkind = 'r' \
-         AND relnamespace = 'earnest'::regnamespace AND relname LIKE 'transactions\\_%'";
-    let mut db = PgConnection::connect(url).await?;
-    let count: i64 = sqlx::query_scalar(sql).fetch_one(&mut db).await?;
-    Ok(count.unsigned_abs())
 }
 
 struct Load<'a> {

@@ -61,7 +61,7 @@ pub struct Options {
     pub soak: Option<f64>,
 
     /// Instead of the measurements: the load of 64 callers on an empty database and on one with so many finished
-    /// transactions, in turn; then with a snapshot held open. PostgreSQL only.
+    /// transactions, in turn; on a server then with a snapshot held open, too.
     #[arg(long, value_name = "TRANSACTIONS", conflicts_with = "soak")]
     pub history: Option<u64>,
 
@@ -84,9 +84,9 @@ pub struct Options {
 /// What else this program does.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Role {
-    /// Fills an empty PostgreSQL database with finished history, for --history.
+    /// Fills an empty database with finished history, for --history.
     Fill {
-        /// The database's URL.
+        /// The database: a file, or a URL.
         url: String,
         /// How many transactions.
         transactions: u64,

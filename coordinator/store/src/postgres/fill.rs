@@ -1,24 +1,11 @@
 //! Fills an empty database with finished history, for benchmarks and tests: as it would have come to be, but made by the
 //! server itself, since millions of rows would take hours to come in by calls. Never part of a program that serves.
 
-use std::time::Duration;
-
 use earnest_protocol::Timestamp;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::{PostgresStore, error::Context, range};
-use crate::StoreError;
-
-/// What it is filled with.
-#[derive(Debug, Clone, Copy)]
-pub struct History {
-    /// Transactions, each of one message and one delivery.
-    pub transactions: u64,
-    /// Bytes of each payload.
-    pub payload: u32,
-    /// They finished one after the other over this time until now.
-    pub over: Duration,
-}
+use crate::{History, StoreError};
 
 /// Transactions of one statement.
 const STEP: u64 = 50_000;

@@ -36,8 +36,6 @@ use sqlx::PgPool;
 
 use crate::{Clock, Durability, Store, StoreError};
 use error::{Context, unavailable};
-#[cfg(any(test, feature = "fill"))]
-pub use fill::History;
 pub use open::PostgresOptions;
 use time::TimeSource;
 

@@ -10,6 +10,8 @@ mod claim;
 mod column;
 mod delivery;
 mod error;
+#[cfg(feature = "fill")]
+mod fill;
 mod journal;
 mod lease;
 mod message;

@@ -8,12 +8,9 @@ use sqlx::PgConnection;
 
 use super::{made, open, session};
 use crate::{
-    Clock, Command, Decide, Store,
+    Clock, Command, Decide, History, Store,
     conformance::{Subject, TestClock, done, keyed, message, name, prepare},
-    postgres::{
-        PostgresStore,
-        fill::{self, History},
-    },
+    postgres::{PostgresStore, fill},
 };
 
 const WEEK: Duration = Duration::from_hours(24 * 7);
