@@ -7,8 +7,8 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use earnest_store::{
-    Durability, MemoryStore, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, Store,
-    StoreError,
+    Durability, MemoryStore, MySqlOptions, MySqlStore, PostgresOptions, PostgresStore,
+    SqliteOptions, SqliteStore, Store, StoreError,
 };
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -279,6 +279,14 @@ async fn open(config: &NodeConfig, environment: &Environment) -> Result<Arc<dyn 
                 ..PostgresOptions::new(url.expose())
             };
             Ok(Arc::new(PostgresStore::open(options).await?))
+        }
+        Database::MySql(url) => {
+            let options = MySqlOptions {
+                writers: config.pool.writers,
+                readers: config.pool.readers,
+                ..MySqlOptions::new(url.expose())
+            };
+            Ok(Arc::new(MySqlStore::open(options).await?))
         }
     }
 }

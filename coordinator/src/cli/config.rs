@@ -16,7 +16,7 @@ pub(super) struct SourceArgs {
     /// Where to serve gRPC and REST [default: 127.0.0.1:7450] [env: EARNEST_LISTEN]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
-    /// Where everything is kept: sqlite:PATH or memory: [default: sqlite:earnest.db] [env: EARNEST_DATABASE]
+    /// Where everything is kept: sqlite:PATH, postgres://…, mysql://… or memory: [default: sqlite:earnest.db] [env: EARNEST_DATABASE]
     #[arg(long, value_name = "DATABASE")]
     database: Option<String>,
     /// This node's name in logs and attempt records [default: the host's name] [env: EARNEST_NODE]

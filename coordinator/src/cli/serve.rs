@@ -31,6 +31,8 @@ use crate::{
 Examples:
   earnest serve                                        on 127.0.0.1:7450, kept in ./earnest.db
   earnest serve --database /var/lib/earnest/earnest.db
+  EARNEST_DATABASE=postgres://earnest:…@db:5432/earnest earnest serve
+  EARNEST_DATABASE=mysql://earnest:…@db:3306/earnest earnest serve
   earnest serve --database memory: --listen 127.0.0.1:0  to try things out, on any free port
   earnest serve --config /etc/earnest.toml --check     only check the configuration"
 )]

@@ -41,6 +41,8 @@ pub enum Database {
     Sqlite(PathBuf),
     /// A PostgreSQL database, shared with other nodes.
     Postgres(ServerUrl),
+    /// A MySQL or MariaDB database, shared with other nodes.
+    MySql(ServerUrl),
     /// In memory: gone with the process. For trying things out.
     Memory,
 }
@@ -54,7 +56,7 @@ impl Default for Database {
 impl FromStr for Database {
     type Err = String;
 
-    /// `sqlite:PATH`, `PATH`, `postgres://…` or `memory:`; the error reads on after a key's name, and doesn't repeat the
+    /// `sqlite:PATH`, `PATH`, `postgres://…`, `mysql://…` or `memory:`; the error reads on after a key's name, and doesn't repeat the
     /// text, which may hold a password.
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
@@ -74,14 +76,18 @@ impl FromStr for Database {
                         .into(),
                 );
             }
+            "mysql" | "mariadb" if text.contains("://") => {
+                return Ok(Self::MySql(ServerUrl(text.to_owned())));
+            }
             "mysql" | "mariadb" => {
-                return Err(format!(
-                    "{scheme} is not supported yet: give postgres://… or a SQLite file, or memory: to try things out"
-                ));
+                return Err(
+                    "is not a MySQL URL: give mysql://USER:PASSWORD@HOST:PORT/DATABASE".into(),
+                );
             }
             _ if text.contains("://") => {
                 return Err(
-                    "is not a database URL: give postgres://…, sqlite:PATH or memory:".into(),
+                    "is not a database URL: give postgres://…, mysql://…, sqlite:PATH or memory:"
+                        .into(),
                 );
             }
             _ => text,
@@ -101,7 +107,7 @@ impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-            Self::Postgres(url) => url.fmt(f),
+            Self::Postgres(url) | Self::MySql(url) => url.fmt(f),
             Self::Memory => f.write_str("memory:"),
         }
     }
@@ -121,8 +127,6 @@ mod tests {
         for wrong in ["", "sqlite:", "sqlite::memory:", ":memory:", "redis://x"] {
             assert!(wrong.parse::<Database>().is_err(), "{wrong}");
         }
-        let not_yet = "mysql://u:secret@h/db".parse::<Database>().unwrap_err();
-        assert!(not_yet.contains("not supported yet") && !not_yet.contains("secret"));
     }
 
     #[test]
@@ -134,19 +138,20 @@ mod tests {
             ),
             ("postgresql://u@h/db?password=secret", "postgresql://u@h/db"),
             ("postgres://h/db", "postgres://h/db"),
+            ("mysql://u:se@h:3306/db", "mysql://u:***@h:3306/db"),
+            ("mariadb://u:se@h/db", "mariadb://u:***@h/db"),
         ] {
             let database: Database = url.parse().unwrap();
             assert_eq!(database.to_string(), shown);
             assert!(!format!("{database:?}").contains("se"), "{database:?}");
-            let Database::Postgres(kept) = database else {
+            let (Database::Postgres(kept) | Database::MySql(kept)) = database else {
                 panic!("a server")
             };
             assert_eq!(kept.expose(), url);
         }
-        assert!(
-            "postgres:secret"
-                .parse::<Database>()
-                .is_err_and(|e| !e.contains("secret"))
-        );
+        for wrong in ["postgres:secret", "mysql:secret"] {
+            let refused = wrong.parse::<Database>();
+            assert!(refused.is_err_and(|e| !e.contains("secret")), "{wrong}");
+        }
     }
 }

@@ -26,9 +26,9 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "database",
         doc: "Where everything is kept: `sqlite:PATH` (created when it is not there); \
-              `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, which several coordinators may share; or `memory:`, which is \
-              gone with the process and only for trying things out. A password is better given in `EARNEST_DATABASE` than \
-              on the command line, where others can see it.",
+              `postgres://USER:PASSWORD@HOST:PORT/DATABASE` or `mysql://USER:PASSWORD@HOST:PORT/DATABASE` (MariaDB, too), \
+              which several coordinators may share; or `memory:`, which is gone with the process and only for trying things \
+              out. A password is better given in `EARNEST_DATABASE` than on the command line, where others can see it.",
         example: "\"sqlite:/var/lib/earnest/earnest.db\"",
         kind: Kind::Text(
             |c, text| {

@@ -64,6 +64,7 @@ async fn claim(parts: &DriverParts) -> Option<Looked> {
         Ok(claimed) => {
             let brought = !claimed.work.is_empty();
             parts.metrics.claimed(claimed.work.len());
+            parts.metrics.damaged(claimed.damaged);
             parts.board.put(claimed.work);
             let probe = parts
                 .board

@@ -73,6 +73,7 @@ pub struct Metrics {
     batch_size: Histogram,
     commit_seconds: Histogram,
     claimed: Counter,
+    damaged: Counter,
     deliveries: Family<DeliveryLabels, Counter>,
     check_backs: Family<AnswerLabels, Counter>,
     lost_leases: Counter,
@@ -98,6 +99,7 @@ impl Default for Metrics {
             batch_size: Histogram::new(sizes),
             commit_seconds: Histogram::new(seconds),
             claimed: Counter::default(),
+            damaged: Counter::default(),
             deliveries: Family::default(),
             check_backs: Family::default(),
             lost_leases: Counter::default(),
@@ -137,6 +139,11 @@ impl Metrics {
             "claimed",
             "Work leased by looking for what is due",
             self.claimed.clone(),
+        );
+        r.register(
+            "damaged_rows",
+            "Rows of due work that could not be read; the log names them",
+            self.damaged.clone(),
         );
         r.register(
             "deliveries",
@@ -217,6 +224,10 @@ impl Metrics {
 
     pub(crate) fn claimed(&self, count: usize) {
         self.claimed.inc_by(count as u64);
+    }
+
+    pub(crate) fn damaged(&self, count: usize) {
+        self.damaged.inc_by(count as u64);
     }
 
     pub(crate) fn delivered(&self, work: &DeliveryWork, outcome: &CallOutcome<DeliveryAnswer>) {

@@ -6,6 +6,7 @@
 //! This crate must never decide what may happen to a transaction (the protocol crate does) and never call
 //! a participant.
 
+mod claiming;
 mod clock;
 mod command;
 #[cfg(feature = "conformance")]
@@ -16,6 +17,7 @@ mod error;
 mod history;
 mod mark;
 mod memory;
+mod mysql;
 pub mod participant;
 mod planted;
 mod postgres;
@@ -37,6 +39,7 @@ pub use error::StoreError;
 pub use history::History;
 pub use mark::{Line, Loss, LossRow, Mark, Recall};
 pub use memory::MemoryStore;
+pub use mysql::{MySqlOptions, MySqlStore};
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use query::{Backlog, Cursor, Detail, Page, TransactionFilter};
 pub use row::{

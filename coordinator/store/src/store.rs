@@ -45,6 +45,8 @@ pub struct Claimed {
     pub work: Vec<Work>,
     /// How long until the next thing not yet due is; `None`: nothing waits.
     pub next_due: Option<Duration>,
+    /// Rows that could not be read: logged, and left alone.
+    pub damaged: usize,
 }
 
 /// Leases: the right of one node, under a token, to drive one piece of work.

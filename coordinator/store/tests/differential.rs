@@ -9,7 +9,8 @@ mod pair;
 use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
 
 use earnest_store::{
-    PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, Synchronous,
+    MySqlOptions, MySqlStore, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore,
+    Synchronous,
     conformance::{Subject, TestClock},
 };
 use proptest::{
@@ -42,6 +43,17 @@ fn postgres_does_what_memory_does() {
         let clock = TestClock::default();
         let options = PostgresOptions::new(database.url());
         let store = PostgresStore::open_at(options, Arc::new(clock.clone())).await;
+        Subject::new(Arc::new(store.expect("the store opens")), clock, ())
+    });
+}
+
+#[test]
+fn mysql_does_what_memory_does() {
+    does_what_memory_does(40, async || {
+        let database = earnest_harness::mariadb().await;
+        let clock = TestClock::default();
+        let options = MySqlOptions::new(database.url());
+        let store = MySqlStore::open_at(options, Arc::new(clock.clone())).await;
         Subject::new(Arc::new(store.expect("the store opens")), clock, ())
     });
 }

@@ -57,6 +57,7 @@ impl LeaseStore for MemoryStore {
         Ok(Claimed {
             work,
             next_due: next_due(&tables, now),
+            damaged: 0,
         })
     }
 }

@@ -1,7 +1,7 @@
-//! What a batch fetches: a statement per kind of row, each under the lock that its use asks for.
+//! What a batch fetches.
 //!
 //! Each statement has a snapshot of its own (READ COMMITTED), so what comes after a lock sees what its last holder
-//! wrote. Rows are locked in the order of their keys.
+//! wrote.
 //!
 //! `id = ANY($1)` says to a plan that is made once nothing of the ranges that history is kept in, so each statement also says
 //! between which ids it looks: the other ranges are not even opened.
@@ -19,14 +19,16 @@ use super::{
     time::{TimeSource, now},
 };
 use crate::{
-    DeliveryKey, DeliveryRow, Line, Mark, Message, StoreError, SubscriptionRow, TransactionRow,
+    DeliveryKey, DeliveryRow, Line, Message, StoreError, SubscriptionRow, TransactionRow,
     mark::{FIRST_INCARNATION, Found},
     planted::planted,
     sql::{
         column::{limit, read_rows},
-        delivery, message, registry, transaction,
+        delivery, message,
+        recall::LineStep,
+        registry, transaction,
     },
-    working_set::{Needs, QueueKey, Tables, WorkingSet},
+    working_set::{QueueKey, Tables, WorkingSet},
 };
 
 /// An open database transaction, and the time in it.
@@ -38,52 +40,114 @@ pub(super) struct PgTables<'a> {
     pub(super) step: Option<LineStep>,
 }
 
-/// How a batch moves its line on.
-pub(super) struct LineStep {
-    /// How many batches were found; `None`: the line is new.
-    pub(super) read: Option<i64>,
-    pub(super) to: Mark,
+impl<'a> PgTables<'a> {
+    pub(super) fn new(db: &'a mut PgConnection, time: &'a TimeSource, line: Line) -> Self {
+        Self {
+            db,
+            time,
+            line,
+            step: None,
+        }
+    }
 }
 
 #[async_trait]
 impl Tables for PgTables<'_> {
-    async fn fetch(&mut self, needs: &Needs, set: &mut WorkingSet) -> Result<(), StoreError> {
-        if !needs.transactions.is_empty() {
-            let rows = transactions(self.db, &needs.transactions, true).await?;
-            set.put_transactions(needs.transactions.iter().copied(), rows);
-        }
-        if !needs.readings.is_empty() {
-            let rows = transactions(self.db, &needs.readings, false).await?;
-            set.put_transactions(needs.readings.iter().copied(), rows);
-        }
-        if !needs.deliveries.is_empty() {
-            let rows = deliveries(self.db, &needs.deliveries).await?;
-            set.put_deliveries(needs.deliveries.iter().cloned(), rows);
-        }
-        if !needs.deliveries_of.is_empty() {
-            let rows = deliveries_of(self.db, &needs.deliveries_of).await?;
-            set.put_deliveries_of(needs.deliveries_of.iter().copied(), rows);
-        }
-        let undecided = set.undecided(&needs.decisions);
-        let of: BTreeSet<_> = needs.messages.union(&undecided).copied().collect();
-        if !of.is_empty() {
-            let messages = messages(self.db, &of).await?;
-            set.put_messages(of, messages);
-        }
-        let mut topics = needs.topics.clone();
-        topics.extend(set.topics_of(undecided));
-        if !topics.is_empty() {
-            let rows = subscriptions_of(self.db, &topics).await?;
-            set.put_topics(topics, rows);
-        }
-        if !needs.subscriptions.is_empty() {
-            let rows = subscriptions(self.db, &needs.subscriptions).await?;
-            set.put_subscriptions(needs.subscriptions.iter().cloned(), rows);
-        }
-        if !needs.queues.is_empty() {
-            queues(self.db, &needs.queues, set).await?;
-        }
-        Ok(())
+    async fn transactions(
+        &mut self,
+        ids: &BTreeSet<TransactionId>,
+        lock: bool,
+    ) -> Result<Vec<TransactionRow>, StoreError> {
+        let rows = transactions(self.db, ids, lock).await?;
+        read_rows("transactions", &rows, transaction::read)
+    }
+
+    async fn deliveries(
+        &mut self,
+        keys: &BTreeSet<DeliveryKey>,
+    ) -> Result<Vec<DeliveryRow>, StoreError> {
+        // The order of a table of keys is not the order in which a join finds its rows.
+        const LOCK: &str = concat!(
+            "SELECT ",
+            delivery::columns!(),
+            " FROM deliveries WHERE (transaction_id, ordinal, subscription) IN \
+             (SELECT k.a, k.b, k.c FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS k (a, b, c)) \
+             AND transaction_id >= $4 AND transaction_id <= $5 ORDER BY transaction_id, ordinal, subscription FOR UPDATE"
+        );
+        let end =
+            |key: Option<&DeliveryKey>| key.map(|key| uuid(&key.transaction)).unwrap_or_default();
+        let ordinals: Vec<i64> = keys.iter().map(|key| key.ordinal.0.into()).collect();
+        let names: Vec<&str> = keys.iter().map(delivery::subscription).collect();
+        let rows = sqlx::query(LOCK)
+            .bind(uuids(keys.iter().map(|key| &key.transaction)))
+            .bind(ordinals)
+            .bind(names)
+            .bind(end(keys.first()))
+            .bind(end(keys.last()))
+            .fetch_all(&mut *self.db)
+            .await
+            .context("read deliveries")?;
+        read_rows("deliveries", &rows, delivery::read)
+    }
+
+    async fn deliveries_of(
+        &mut self,
+        ids: &BTreeSet<TransactionId>,
+    ) -> Result<Vec<DeliveryRow>, StoreError> {
+        const LOCK: &str = concat!(
+            "SELECT ",
+            delivery::columns!(),
+            " FROM deliveries WHERE transaction_id = ANY($1) AND transaction_id >= $2 AND transaction_id <= $3 \
+             ORDER BY transaction_id, ordinal, subscription FOR UPDATE"
+        );
+        let rows = of(self.db, LOCK, ids, "read deliveries").await?;
+        read_rows("deliveries", &rows, delivery::read)
+    }
+
+    async fn messages(
+        &mut self,
+        ids: &BTreeSet<TransactionId>,
+    ) -> Result<Vec<(TransactionId, Message)>, StoreError> {
+        let rows = messages(self.db, ids).await?;
+        read_rows("messages", &rows, message::read)
+    }
+
+    async fn subscriptions_of(
+        &mut self,
+        topics: &BTreeSet<(Name, Topic)>,
+    ) -> Result<Vec<SubscriptionRow>, StoreError> {
+        const SHARE: &str = concat!(
+            "SELECT ",
+            registry::subscription_columns!(),
+            " FROM subscriptions WHERE (namespace, topic) IN \
+             (SELECT k.a, k.b FROM unnest($1::text[], $2::text[]) AS k (a, b)) \
+             ORDER BY namespace, name FOR KEY SHARE"
+        );
+        let topics = topics.iter().map(|(n, topic)| (n.as_str(), topic.as_str()));
+        subscriptions(self.db, SHARE, topics).await
+    }
+
+    async fn subscriptions(
+        &mut self,
+        names: &BTreeSet<(Name, Name)>,
+    ) -> Result<Vec<SubscriptionRow>, StoreError> {
+        const SHARE: &str = concat!(
+            "SELECT ",
+            registry::subscription_columns!(),
+            " FROM subscriptions WHERE (namespace, name) IN \
+             (SELECT k.a, k.b FROM unnest($1::text[], $2::text[]) AS k (a, b)) \
+             ORDER BY namespace, name FOR KEY SHARE"
+        );
+        let names = names.iter().map(|(n, name)| (n.as_str(), name.as_str()));
+        subscriptions(self.db, SHARE, names).await
+    }
+
+    async fn queues(
+        &mut self,
+        keys: &BTreeMap<QueueKey, usize>,
+        set: &mut WorkingSet,
+    ) -> Result<(), StoreError> {
+        queues(self.db, keys, set).await
     }
 
     async fn now(&mut self, set: &mut WorkingSet) -> Result<Timestamp, StoreError> {
@@ -130,11 +194,28 @@ pub(super) fn uuid(id: &TransactionId) -> Uuid {
     Uuid::from_bytes(*id.as_bytes())
 }
 
+/// Rows of these transactions.
+async fn of(
+    db: &mut PgConnection,
+    sql: &'static str,
+    ids: &BTreeSet<TransactionId>,
+    context: &str,
+) -> Result<Vec<PgRow>, StoreError> {
+    let (first, last) = ends_of(ids);
+    let rows = sqlx::query(sql)
+        .bind(uuids(ids))
+        .bind(first)
+        .bind(last)
+        .fetch_all(db)
+        .await;
+    rows.context(context)
+}
+
 pub(super) async fn transactions(
     db: &mut PgConnection,
     ids: &BTreeSet<TransactionId>,
     lock: bool,
-) -> Result<Vec<TransactionRow>, StoreError> {
+) -> Result<Vec<PgRow>, StoreError> {
     const READ: &str = concat!(
         "SELECT ",
         transaction::columns!(),
@@ -145,141 +226,41 @@ pub(super) async fn transactions(
         transaction::columns!(),
         " FROM transactions WHERE id = ANY($1) AND id >= $2 AND id <= $3 ORDER BY id FOR UPDATE"
     );
-    let (first, last) = ends_of(ids);
-    let rows = sqlx::query(if lock { LOCK } else { READ })
-        .bind(uuids(ids))
-        .bind(first)
-        .bind(last)
-        .fetch_all(db)
-        .await
-        .context("read transactions")?;
-    read_rows("transactions", &rows, transaction::read)
-}
-
-pub(super) async fn deliveries(
-    db: &mut PgConnection,
-    keys: &BTreeSet<DeliveryKey>,
-) -> Result<Vec<DeliveryRow>, StoreError> {
-    // The order of a table of keys is not the order in which a join finds its rows.
-    const LOCK: &str = concat!(
-        "SELECT ",
-        delivery::columns!(),
-        " FROM deliveries WHERE (transaction_id, ordinal, subscription) IN \
-         (SELECT k.a, k.b, k.c FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS k (a, b, c)) \
-         AND transaction_id >= $4 AND transaction_id <= $5 ORDER BY transaction_id, ordinal, subscription FOR UPDATE"
-    );
-    let end = |key: Option<&DeliveryKey>| key.map(|key| uuid(&key.transaction)).unwrap_or_default();
-    let ordinals: Vec<i64> = keys.iter().map(|key| key.ordinal.0.into()).collect();
-    let names: Vec<&str> = keys.iter().map(delivery::subscription).collect();
-    let rows = sqlx::query(LOCK)
-        .bind(uuids(keys.iter().map(|key| &key.transaction)))
-        .bind(ordinals)
-        .bind(names)
-        .bind(end(keys.first()))
-        .bind(end(keys.last()))
-        .fetch_all(db)
-        .await
-        .context("read deliveries")?;
-    read_rows("deliveries", &rows, delivery::read)
-}
-
-async fn deliveries_of(
-    db: &mut PgConnection,
-    ids: &BTreeSet<TransactionId>,
-) -> Result<Vec<DeliveryRow>, StoreError> {
-    const LOCK: &str = concat!(
-        "SELECT ",
-        delivery::columns!(),
-        " FROM deliveries WHERE transaction_id = ANY($1) AND transaction_id >= $2 AND transaction_id <= $3 \
-         ORDER BY transaction_id, ordinal, subscription FOR UPDATE"
-    );
-    let (first, last) = ends_of(ids);
-    let rows = sqlx::query(LOCK)
-        .bind(uuids(ids))
-        .bind(first)
-        .bind(last)
-        .fetch_all(db)
-        .await
-        .context("read deliveries")?;
-    read_rows("deliveries", &rows, delivery::read)
+    of(db, if lock { LOCK } else { READ }, ids, "read transactions").await
 }
 
 pub(super) async fn messages(
     db: &mut PgConnection,
     ids: &BTreeSet<TransactionId>,
-) -> Result<Vec<(TransactionId, Message)>, StoreError> {
+) -> Result<Vec<PgRow>, StoreError> {
     const READ: &str = concat!(
         "SELECT ",
         message::columns!(),
         " FROM messages WHERE transaction_id = ANY($1) AND transaction_id >= $2 AND transaction_id <= $3 \
          ORDER BY transaction_id, ordinal"
     );
-    let (first, last) = ends_of(ids);
-    let rows = sqlx::query(READ)
-        .bind(uuids(ids))
-        .bind(first)
-        .bind(last)
-        .fetch_all(db)
-        .await
-        .context("read messages")?;
-    read_rows("messages", &rows, message::read)
-}
-
-/// Two columns of texts, as arrays.
-fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> (Vec<&'a str>, Vec<&'a str>) {
-    pairs.into_iter().unzip()
-}
-
-/// Locked against removal (P4): a subscription goes only after all that was decided for it is parked.
-async fn subscriptions_of(
-    db: &mut PgConnection,
-    topics: &BTreeSet<(Name, Topic)>,
-) -> Result<Vec<SubscriptionRow>, StoreError> {
-    const SHARE: &str = concat!(
-        "SELECT ",
-        registry::subscription_columns!(),
-        " FROM subscriptions WHERE (namespace, topic) IN \
-         (SELECT k.a, k.b FROM unnest($1::text[], $2::text[]) AS k (a, b)) \
-         ORDER BY namespace, name FOR KEY SHARE"
-    );
-    let (namespaces, topics) = pairs(topics.iter().map(|(n, t)| (n.as_str(), t.as_str())));
-    let sql = match SHARE.split_once(" FOR KEY SHARE") {
-        Some((unlocked, _)) if planted!(PostgresSubscriptionsAreNotLocked) => unlocked,
-        _ => SHARE,
-    };
-    let rows = sqlx::query(sql)
-        .bind(namespaces)
-        .bind(topics)
-        .fetch_all(db)
-        .await
-        .context("read the subscriptions of topics")?;
-    read_rows("subscriptions", &rows, registry::subscription)
+    of(db, READ, ids, "read messages").await
 }
 
 async fn subscriptions(
     db: &mut PgConnection,
-    names: &BTreeSet<(Name, Name)>,
+    share: &'static str,
+    keys: impl Iterator<Item = (&str, &str)>,
 ) -> Result<Vec<SubscriptionRow>, StoreError> {
-    const SHARE: &str = concat!(
-        "SELECT ",
-        registry::subscription_columns!(),
-        " FROM subscriptions WHERE (namespace, name) IN \
-         (SELECT k.a, k.b FROM unnest($1::text[], $2::text[]) AS k (a, b)) \
-         ORDER BY namespace, name FOR KEY SHARE"
-    );
-    let (namespaces, names) = pairs(names.iter().map(|(n, name)| (n.as_str(), name.as_str())));
-    let rows = sqlx::query(SHARE)
+    let sql = match share.split_once(" FOR KEY SHARE") {
+        Some((unlocked, _)) if planted!(PostgresSubscriptionsAreNotLocked) => unlocked,
+        _ => share,
+    };
+    let (namespaces, others): (Vec<&str>, Vec<&str>) = keys.unzip();
+    let rows = sqlx::query(sql)
         .bind(namespaces)
-        .bind(names)
+        .bind(others)
         .fetch_all(db)
         .await
         .context("read subscriptions")?;
     read_rows("subscriptions", &rows, registry::subscription)
 }
 
-/// Ordered keys: first the lock of each, since positions are given out and followed by one batch at a time (P9); then,
-/// in new snapshots, their ends. The deliveries themselves are not locked: an end that is being written waits for the
-/// key, and must not be waited for. Their writes are conditional.
 async fn queues(
     db: &mut PgConnection,
     keys: &BTreeMap<QueueKey, usize>,

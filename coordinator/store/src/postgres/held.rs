@@ -1,29 +1,40 @@
-//! Targets that have work, who holds it, and letting go of it.
+//! Targets that have work, who holds it, letting go of it and taking it.
 //!
 //! Every statement here jumps from one entry of an index to the next that differs, or seeks in it: what is found costs
 //! as much as there are targets and holders, however much work there is.
 
-use earnest_protocol::{Name, Timestamp};
-use sqlx::PgConnection;
+use earnest_protocol::Timestamp;
+use sqlx::{PgConnection, postgres::PgRow};
 
 use super::error::Context;
-use crate::{StoreError, Target, sql::transaction};
+use crate::{
+    StoreError, Target,
+    claiming::{Held, Kind, Take, names},
+    sql::{
+        column::{FORMAT, limit},
+        delivery, transaction,
+    },
+};
 
 /// The statements of one kind of work.
-pub(super) struct Queue {
-    pub(super) target: fn(Name, Name) -> Target,
+struct Queue {
     /// Each (namespace, name, holder) that has work, due or not.
     held: &'static str,
     /// Frees what (namespace $1, name $2, holder $3) hold; rows that somebody else is writing are left for later.
     free: &'static str,
     /// The first time after $3 at which something free of targets ($1, $2) is due.
     later: &'static str,
-    /// Leases to epoch $1 what is free of targets ($3, $4) and due at $2, the longest due first, at most $5 of each. What a newer version has
-    /// written (format above $6) is left to those who understand it.
-    pub(super) take: &'static str,
+    /// Leases to epoch $1 what is free of targets ($3, $4) and due at $2, the longest due first, at most $5 of each. What a
+    /// newer version has written (format above $6) is left to those who understand it.
+    take: &'static str,
 }
 
-pub(super) static QUEUES: [Queue; 2] = [CHECK_BACKS, DELIVERIES];
+fn queue(kind: Kind) -> &'static Queue {
+    match kind {
+        Kind::CheckBacks => &CHECK_BACKS,
+        Kind::Deliveries => &DELIVERIES,
+    }
+}
 
 /// Jumps through an index by its first three columns. A list of its own for each jump, so that the planner seeks. Backwards:
 /// while an old snapshot is held open, what is settled stays in the index as dead entries, and these are the ones that were
@@ -54,8 +65,7 @@ macro_rules! held {
     };
 }
 
-const CHECK_BACKS: Queue = Queue {
-    target: Target::Initiator,
+static CHECK_BACKS: Queue = Queue {
     held: held!("transactions", "initiator", "check_due IS NOT NULL"),
     free: "UPDATE transactions SET holder = -1, revision = revision + 1 WHERE id IN (SELECT w.id \
          FROM unnest($1::text[], $2::text[], $3::bigint[]) AS k (a, b, c) CROSS JOIN LATERAL \
@@ -73,8 +83,7 @@ const CHECK_BACKS: Queue = Queue {
     ),
 };
 
-const DELIVERIES: Queue = Queue {
-    target: Target::Subscription,
+static DELIVERIES: Queue = Queue {
     held: held!("deliveries", "subscription", "done_at IS NULL"),
     free: "UPDATE deliveries SET holder = -1 WHERE (transaction_id, ordinal, subscription) IN \
          (SELECT w.transaction_id, w.ordinal, w.subscription \
@@ -91,20 +100,12 @@ const DELIVERIES: Queue = Queue {
          (SELECT transaction_id, ordinal, subscription FROM deliveries WHERE done_at IS NULL AND namespace = k.a \
          AND subscription = k.b AND holder = -1 AND due <= $2 AND format <= $6 ORDER BY due LIMIT k.wanted FOR UPDATE SKIP LOCKED) w) \
          RETURNING ",
-        crate::sql::delivery::columns!()
+        delivery::columns!()
     ),
 };
 
-/// Somebody's work of one target; holder -1: nobody's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Held {
-    pub(super) namespace: String,
-    pub(super) name: String,
-    pub(super) holder: i64,
-}
-
-pub(super) async fn held(db: &mut PgConnection, queue: &Queue) -> Result<Vec<Held>, StoreError> {
-    let rows: Vec<(String, String, i64)> = sqlx::query_as(queue.held)
+pub(super) async fn held(db: &mut PgConnection, kind: Kind) -> Result<Vec<Held>, StoreError> {
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(queue(kind).held)
         .fetch_all(db)
         .await
         .context("find targets with work")?;
@@ -116,19 +117,15 @@ pub(super) async fn held(db: &mut PgConnection, queue: &Queue) -> Result<Vec<Hel
     Ok(rows.into_iter().rev().map(held).collect())
 }
 
-/// Lets go of what these hold. The tokens stay: only another claim makes them stale.
 pub(super) async fn free(
     db: &mut PgConnection,
-    queue: &Queue,
-    held: Vec<Held>,
+    kind: Kind,
+    held: &[Held],
 ) -> Result<(), StoreError> {
-    if held.is_empty() {
-        return Ok(());
-    }
     let namespaces: Vec<&str> = held.iter().map(|held| held.namespace.as_str()).collect();
     let names: Vec<&str> = held.iter().map(|held| held.name.as_str()).collect();
     let holders: Vec<i64> = held.iter().map(|held| held.holder).collect();
-    let freed = sqlx::query(queue.free)
+    let freed = sqlx::query(queue(kind).free)
         .bind(namespaces)
         .bind(names)
         .bind(holders)
@@ -140,19 +137,15 @@ pub(super) async fn free(
     Ok(())
 }
 
-/// When the next thing that is free and not yet due will be.
 pub(super) async fn later(
     db: &mut PgConnection,
-    queue: &Queue,
+    kind: Kind,
     targets: &[&Target],
     now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
-    if targets.is_empty() {
-        return Ok(None);
-    }
     let (namespaces, names): (Vec<&str>, Vec<&str>) =
         targets.iter().map(|target| names(target)).unzip();
-    let due: Option<i64> = sqlx::query_scalar(queue.later)
+    let due: Option<i64> = sqlx::query_scalar(queue(kind).later)
         .bind(namespaces)
         .bind(names)
         .bind(now.as_micros())
@@ -162,11 +155,22 @@ pub(super) async fn later(
     Ok(due.map(Timestamp::from_micros))
 }
 
-/// Namespace and name.
-pub(super) fn names(target: &Target) -> (&str, &str) {
-    match target {
-        Target::Initiator(namespace, name) | Target::Subscription(namespace, name) => {
-            (namespace.as_str(), name.as_str())
-        }
-    }
+pub(super) async fn take(
+    db: &mut PgConnection,
+    kind: Kind,
+    take: &Take<'_>,
+) -> Result<Vec<PgRow>, StoreError> {
+    let (namespaces, names): (Vec<&str>, Vec<&str>) =
+        take.of.iter().map(|(target, _)| names(target)).unzip();
+    let wanted: Vec<i64> = take.of.iter().map(|(_, wanted)| limit(*wanted)).collect();
+    sqlx::query(queue(kind).take)
+        .bind(take.epoch.0)
+        .bind(take.now.as_micros())
+        .bind(namespaces)
+        .bind(names)
+        .bind(wanted)
+        .bind(FORMAT)
+        .fetch_all(db)
+        .await
+        .context("lease due work")
 }

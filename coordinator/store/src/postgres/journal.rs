@@ -43,12 +43,7 @@ impl PostgresStore {
         let mut transaction = self.writers.begin(name).await?;
         let mut set = WorkingSet::default();
         let work = async {
-            let mut tables = PgTables {
-                db: &mut transaction,
-                time: &self.time,
-                line: grant.line,
-                step: None,
-            };
+            let mut tables = PgTables::new(&mut transaction, &self.time, grant.line);
             let mut applied = run(&mut tables, &mut set, commands, grant).await?;
             let step = tables.step;
             let wrote = write(&mut transaction, &set.writes(), step.as_ref()).await?;

@@ -7,7 +7,8 @@ use earnest_protocol::NodeEpoch;
 use sqlx::PgConnection;
 
 use super::{
-    PostgresStore, claim,
+    PostgresStore,
+    claim::PgQueues,
     connection::within,
     error::Context,
     held,
@@ -15,6 +16,7 @@ use super::{
 };
 use crate::{
     ClaimRequest, Claimed, LeaseStore, StoreError,
+    claiming::{Kind, claim},
     planted::planted,
     sql::column::{FORMAT, micros},
 };
@@ -64,10 +66,10 @@ impl LeaseStore for PostgresStore {
                 .execute(&mut *transaction)
                 .await
                 .context("resign")?;
-            for queue in &held::QUEUES {
-                let held = held::held(&mut transaction, queue).await?;
-                let own = held.into_iter().filter(|held| held.holder == epoch.0);
-                held::free(&mut transaction, queue, own.collect()).await?;
+            for kind in Kind::ALL {
+                let mut held = held::held(&mut transaction, kind).await?;
+                held.retain(|held| held.holder == epoch.0);
+                held::free(&mut transaction, kind, &held).await?;
             }
             Ok(())
         };
@@ -77,8 +79,11 @@ impl LeaseStore for PostgresStore {
 
     async fn claim(&self, request: ClaimRequest) -> Result<Claimed, StoreError> {
         let mut transaction = self.writers.begin("claim").await?;
-        let claim = claim::claim(&mut transaction, &self.time, &request, &self.turn);
-        let claimed = within("claim", claim).await?;
+        let mut queues = PgQueues {
+            db: &mut transaction,
+            time: &self.time,
+        };
+        let claimed = within("claim", claim(&mut queues, &request, &self.turn)).await?;
         transaction.commit().await?;
         Ok(claimed)
     }

@@ -10,16 +10,22 @@ use super::{
     time::{TimeSource, now},
 };
 use crate::{
-    Loss, LossRow, Mark, Recall, RecallStore, StoreError,
+    LossRow, Mark, Recall, RecallStore, StoreError,
     mark::{self, FIRST_INCARNATION, Found},
-    sql::column::{Cells, Columns, FORMAT, Read, read_rows},
+    sql::{
+        column::{FORMAT, read_rows},
+        recall::{loss, loss_columns},
+    },
 };
 
 const INCARNATION: &str = "SELECT value FROM meta WHERE name = 'incarnation'";
 const LINE: &str =
     "SELECT batches FROM lines WHERE incarnation = $1 AND line = $2 ORDER BY batches DESC LIMIT 1";
-const LOSSES: &str = "SELECT incarnation, line, batches, at, found, kept_until, noticed_at, noticed_by \
-     FROM losses ORDER BY incarnation, line";
+const LOSSES: &str = concat!(
+    "SELECT ",
+    loss_columns!(),
+    " FROM losses ORDER BY incarnation, line"
+);
 
 /// The incarnation, and how far line `$2` is in it, as columns of the statement that reads the time.
 macro_rules! found {
@@ -56,23 +62,6 @@ async fn losses(db: &mut PgConnection) -> Result<Vec<LossRow>, StoreError> {
         .await
         .context("read what is known to be lost")?;
     read_rows("losses", &rows, loss)
-}
-
-fn loss<C: Cells>(mut c: Columns<'_, C>) -> Read<LossRow> {
-    Ok(LossRow {
-        loss: Loss {
-            acknowledged: Mark {
-                incarnation: c.int()?,
-                line: c.int()?,
-                batches: c.int()?,
-                at: c.time()?,
-            },
-            found: c.int_option()?,
-        },
-        kept_until: c.time_option()?,
-        noticed_at: c.time()?,
-        noticed_by: c.text()?,
-    })
 }
 
 async fn report(

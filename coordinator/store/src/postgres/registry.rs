@@ -11,17 +11,17 @@ use super::{
     PostgresStore,
     connection::within,
     error::{Context, Failure},
-    fetch,
-    time::now,
+    fetch::PgTables,
+    time::{TimeSource, now},
     write::write,
 };
 use crate::{
-    DeliveryKey, RegistryStore, ServiceRow, StoreError, SubscriptionRow, engine,
+    DeliveryKey, Line, RegistryStore, ServiceRow, StoreError, SubscriptionRow, engine,
     sql::{
         column::{limit, micros, read_row, read_rows},
         delivery, registry, transaction,
     },
-    working_set::WorkingSet,
+    working_set::{Tables, WorkingSet},
 };
 
 /// Deliveries that are parked in one step, so that no other write waits long.
@@ -264,7 +264,7 @@ impl PostgresStore {
     async fn delete_step(&self, namespace: &Name, name: &Name) -> Result<Option<bool>, Failure> {
         let context = "delete subscription";
         let mut transaction = self.writers.begin(context).await?;
-        let step = delete_step(&mut transaction, namespace, name);
+        let step = delete_step(&mut transaction, &self.time, namespace, name);
         match within(context, step).await {
             Ok(done) => {
                 transaction.commit().await?;
@@ -280,6 +280,7 @@ impl PostgresStore {
 
 async fn delete_step(
     db: &mut PgConnection,
+    time: &TimeSource,
     namespace: &Name,
     name: &Name,
 ) -> Result<Option<bool>, Failure> {
@@ -317,7 +318,7 @@ async fn delete_step(
         });
     }
     let is_last = rows.len() < STEP;
-    park(db, name, &keys).await?;
+    park(db, time, name, &keys).await?;
     if !is_last {
         return Ok(None);
     }
@@ -333,14 +334,16 @@ async fn delete_step(
 /// Parks those of `keys` that are still pending, in the locking order of every batch: transactions first.
 async fn park(
     db: &mut PgConnection,
+    time: &TimeSource,
     name: &Name,
     keys: &BTreeSet<DeliveryKey>,
 ) -> Result<(), Failure> {
     let ids: BTreeSet<TransactionId> = keys.iter().map(|key| key.transaction).collect();
     let mut set = WorkingSet::default();
-    let transactions = fetch::transactions(db, &ids, true).await?;
+    let mut tables = PgTables::new(db, time, Line::default());
+    let transactions = tables.transactions(&ids, true).await?;
     set.put_transactions(ids, transactions);
-    let mut owed = fetch::deliveries(db, keys).await?;
+    let mut owed = tables.deliveries(keys).await?;
     owed.retain(|row| row.state == DeliveryState::Pending);
     set.put_deliveries([], owed.clone());
     engine::park_owed(&mut set, name, owed)?;

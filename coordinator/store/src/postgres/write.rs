@@ -12,14 +12,16 @@ use uuid::Uuid;
 
 use super::{
     error::{Context, Failure, unavailable},
-    fetch::{LineStep, uuid},
+    fetch::uuid,
 };
 use crate::{
     DeliveryKey, StoreError, TransactionRow,
     planted::planted,
     sql::{
         column::{FORMAT, holder, micros},
-        delivery, message, record, transaction,
+        delivery, message,
+        recall::LineStep,
+        record, transaction,
     },
     working_set::Writes,
 };

@@ -242,3 +242,27 @@ pub(crate) fn read_rows<C: Cells, T>(
 ) -> Result<Vec<T>, StoreError> {
     rows.iter().map(|row| read_row(table, row, &read)).collect()
 }
+
+/// Rows that can be read, and how many can't.
+pub(crate) type Readable<T> = (Vec<T>, usize);
+
+/// Reads all rows of an answer that can be read. The others are logged.
+pub(crate) fn readable_rows<C: Cells, T>(
+    table: &str,
+    rows: &[C],
+    read: impl Fn(Columns<'_, C>) -> Read<T>,
+) -> Readable<T> {
+    let (mut readable, mut damaged) = (Vec::new(), 0);
+    for row in rows {
+        match read_row(table, row, &read) {
+            Ok(row) => readable.push(row),
+            Err(StoreError::Newer(why)) => tracing::warn!(why, "a row is left to a newer version"),
+            Err(error) => {
+                damaged += 1;
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "a damaged row is left alone");
+            }
+        }
+    }
+    (readable, damaged)
+}

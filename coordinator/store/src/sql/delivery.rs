@@ -25,8 +25,8 @@ pub(crate) fn read<C: Cells>(mut c: Columns<'_, C>) -> Read<DeliveryRow> {
         key,
         namespace: c.parse()?,
         state: c.word(|n| match n {
-            1 => Some(DeliveryState::Pending),
-            2 => Some(DeliveryState::Done),
+            PENDING => Some(DeliveryState::Pending),
+            DONE => Some(DeliveryState::Done),
             PARKED => Some(DeliveryState::Parked),
             _ => None,
         })?,
@@ -50,13 +50,15 @@ pub(crate) fn read<C: Cells>(mut c: Columns<'_, C>) -> Read<DeliveryRow> {
 
 /// How *pending* is kept.
 pub(crate) const PENDING: i64 = 1;
+/// How *done* is kept.
+pub(crate) const DONE: i64 = 2;
 /// How *parked* is kept.
 pub(crate) const PARKED: i64 = 3;
 
 pub(crate) fn state_number(state: DeliveryState) -> i64 {
     match state {
         DeliveryState::Pending => PENDING,
-        DeliveryState::Done => 2,
+        DeliveryState::Done => DONE,
         DeliveryState::Parked => PARKED,
     }
 }

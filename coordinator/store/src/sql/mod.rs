@@ -6,6 +6,8 @@
 pub(crate) mod column;
 pub(crate) mod delivery;
 pub(crate) mod message;
+pub(crate) mod recall;
 pub(crate) mod record;
 pub(crate) mod registry;
+pub(crate) mod time;
 pub(crate) mod transaction;

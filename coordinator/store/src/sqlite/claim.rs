@@ -224,7 +224,10 @@ pub(super) fn claim(
         let first = turn.load(Ordering::Relaxed) % hungry.len();
         hungry.rotate_left(first);
     }
-    let mut work = Vec::new();
+    let mut claimed = Claimed {
+        next_due: next_due.map(|due| due.since(now)),
+        ..Claimed::default()
+    };
     let mut left = request.total;
     while left > 0 && !hungry.is_empty() {
         // Each an equal share; what some don't need is shared among the others in the next round.
@@ -234,7 +237,7 @@ pub(super) fn claim(
             if asked == 0 {
                 break;
             }
-            let found = target.take(&mut rows, db, request.epoch, now, asked, &mut work)?;
+            let found = target.take(&mut rows, db, request.epoch, now, asked, &mut claimed)?;
             left -= found;
             target.room = if found < asked {
                 0
@@ -248,10 +251,7 @@ pub(super) fn claim(
         // Not all were served: the next claim begins with another one.
         turn.fetch_add(1, Ordering::Relaxed);
     }
-    Ok(Claimed {
-        work,
-        next_due: next_due.map(|due| due.since(now)),
-    })
+    Ok(claimed)
 }
 
 /// Whether attempts of `target` are made at all.
@@ -275,7 +275,7 @@ impl Hungry {
         epoch: NodeEpoch,
         now: Timestamp,
         asked: usize,
-        work: &mut Vec<Work>,
+        claimed: &mut Claimed,
     ) -> Result<usize, StoreError> {
         let context = "find due work";
         let (namespace, name) = names(&self.target);
@@ -299,27 +299,30 @@ impl Hungry {
                     }
                     Target::Subscription(..) => delivery::read(row).map(|row| deliveries.push(row)),
                 };
-                passed_over(read)?;
+                passed_over(read, claimed)?;
             }
         }
         for row in check_backs {
-            work.extend(take_check_back(db, row, epoch)?);
+            claimed.work.extend(take_check_back(db, row, epoch)?);
         }
         for row in deliveries {
-            if let Some(taken) = passed_over(take_delivery(rows, db, row, epoch))? {
-                work.extend(taken);
-            }
+            let taken = passed_over(take_delivery(rows, db, row, epoch), claimed)?;
+            claimed.work.extend(taken.flatten());
         }
         Ok(found)
     }
 }
 
-/// `None` for damage, which is logged.
-fn passed_over<T>(read: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+/// `None` for damage, which is logged and counted.
+fn passed_over<T>(
+    read: Result<T, StoreError>,
+    claimed: &mut Claimed,
+) -> Result<Option<T>, StoreError> {
     match read {
         Ok(value) => Ok(Some(value)),
         Err(StoreError::Corrupt(why)) => {
             tracing::error!(why, "due work can't be read and is left alone");
+            claimed.damaged += 1;
             Ok(None)
         }
         Err(other) => Err(other),

@@ -6,6 +6,7 @@
 //! changed. The engine is pure over its rows, so running it again is safe. This module must never know SQL, and
 //! never keep a row from one batch to the next.
 
+mod fetch;
 mod needs;
 mod queue;
 mod rows;
@@ -20,9 +21,10 @@ use std::{
 
 use earnest_protocol::{Name, Ordinal, Timestamp, Topic, TransactionId};
 
+pub(crate) use fetch::Tables;
 pub(crate) use needs::{Needs, QueueKey};
 pub(crate) use queue::Queue;
-pub(crate) use run::{Tables, run};
+pub(crate) use run::run;
 
 use crate::{
     AttemptKind, AttemptRow, AuditRow, DeliveryKey, DeliveryRow, Message, SubscriptionRow,
@@ -78,6 +80,21 @@ pub(crate) struct Writes<'a> {
     /// Where there are any.
     pub(crate) removed_attempts: &'a [(TransactionId, AttemptKind, u32)],
     pub(crate) audit: &'a [AuditRow],
+}
+
+impl Writes<'_> {
+    /// Whether there is nothing to write.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.new_transactions.is_empty()
+            && self.transactions.is_empty()
+            && self.messages.is_empty()
+            && self.new_deliveries.is_empty()
+            && self.deliveries.is_empty()
+            && self.removed_deliveries.is_empty()
+            && self.attempts.is_empty()
+            && self.removed_attempts.is_empty()
+            && self.audit.is_empty()
+    }
 }
 
 impl WorkingSet {

@@ -5,24 +5,13 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use async_trait::async_trait;
 use earnest_protocol::Timestamp;
 
-use super::{Needs, WorkingSet};
+use super::{Needs, Tables, WorkingSet, fetch::fetch};
 use crate::{Admission, Applied, Command, LeaseGrant, StoreError, Target, engine};
 
 /// The rounds of one batch at most: each fetches something, and a command's reads are few.
 const ROUNDS: usize = 64;
-
-/// One open database transaction, as a batch fetches through it.
-#[async_trait]
-pub(crate) trait Tables: Send {
-    /// Fetches rows into `set`; those of `needs` that are to be written, under a lock and in its order.
-    async fn fetch(&mut self, needs: &Needs, set: &mut WorkingSet) -> Result<(), StoreError>;
-    /// The database's time, and the purge horizon into `set`: read after the transactions, so that what a purge
-    /// took away meanwhile is behind the horizon that is seen.
-    async fn now(&mut self, set: &mut WorkingSet) -> Result<Timestamp, StoreError>;
-}
 
 /// Admits nothing, and remembers whether it was asked: a run that asked must be repeated with the true one.
 #[derive(Default)]
@@ -42,7 +31,7 @@ pub(crate) async fn run<T: Tables>(
     commands: &[Command],
     grant: &LeaseGrant,
 ) -> Result<Applied, StoreError> {
-    tables.fetch(&Needs::of(commands), set).await?;
+    fetch(tables, &Needs::of(commands), set).await?;
     let now = tables.now(set).await?;
     for _ in 0..ROUNDS {
         let unasked = Arc::new(Unasked::default());
@@ -55,7 +44,7 @@ pub(crate) async fn run<T: Tables>(
         let missing = set.take_missing();
         if !missing.is_empty() {
             set.begin_again();
-            tables.fetch(&missing, set).await?;
+            fetch(tables, &missing, set).await?;
             continue;
         }
         let tried = tried?;

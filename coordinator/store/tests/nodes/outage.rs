@@ -1,18 +1,21 @@
 //! The wire is cut, the server dies: what was acknowledged is there, and what is not known is found out by doing it again.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use earnest_harness::{Kind, OwnServer};
 use earnest_store::{
-    Reply, Store, StoreError,
-    conformance::{Subject, TestClock, id, message, no_grant, prepare, submit, transaction},
+    ClaimRequest, Reply, Store, StoreError,
+    conformance::{LEASE, Subject, TestClock, id, message, no_grant, prepare, submit, transaction},
 };
 
 use super::proxy::Proxy;
 
-/// Opens a store at a URL.
-pub(crate) trait Open: AsyncFn(&str) -> Result<Arc<dyn Store>, StoreError> {}
-impl<F: AsyncFn(&str) -> Result<Arc<dyn Store>, StoreError>> Open for F {}
+/// Opens a store at a URL, under a clock.
+pub(crate) trait Open:
+    AsyncFn(&str, &TestClock) -> Result<Arc<dyn Store>, StoreError>
+{
+}
+impl<F: AsyncFn(&str, &TestClock) -> Result<Arc<dyn Store>, StoreError>> Open for F {}
 
 fn server_of(url: &str) -> SocketAddr {
     let after = url.split("127.0.0.1:").nth(1).expect("a loopback server");
@@ -31,12 +34,7 @@ async fn prepared(s: &Subject, k: u8) -> Result<bool, StoreError> {
 
 /// R4: the connection is lost at COMMIT.
 pub(crate) async fn r4_commit_without_an_answer_is_unknown(url: &str, open: impl Open) {
-    let server = server_of(url);
-    let proxy = Proxy::to(server).await;
-    let store = open(&proxy.instead_of(url, server))
-        .await
-        .expect("it opens");
-    let s = Subject::new(store, TestClock::default(), ());
+    let (s, proxy) = behind_a_proxy(url, open).await;
     assert!(prepared(&s, 1).await.expect("the wire is whole"));
 
     proxy.cut_after_commit();
@@ -60,11 +58,72 @@ pub(crate) async fn r4_commit_without_an_answer_is_unknown(url: &str, open: impl
     );
 }
 
+async fn behind_a_proxy(url: &str, open: impl Open) -> (Subject, Proxy) {
+    let server = server_of(url);
+    let proxy = Proxy::to(server).await;
+    let clock = TestClock::default();
+    let store = open(&proxy.instead_of(url, server), &clock).await;
+    (Subject::new(store.expect("it opens"), clock, ()), proxy)
+}
+
+/// R4, P11: the connection is lost at the COMMIT of a claim. What it may have leased is nobody's once the node is not heard
+/// of under that epoch any more, and nothing is leased twice.
+pub(crate) async fn r4_claim_whose_commit_is_unknown_orphans_nothing(url: &str, open: impl Open) {
+    let (s, proxy) = behind_a_proxy(url, open).await;
+    s.subscribe("ledger", "paid").await;
+    s.ok(submit(transaction(1, vec![message("paid")]))).await;
+    let request = |epoch| ClaimRequest {
+        epoch,
+        total: 8,
+        per_target: 8,
+        room: HashMap::new(),
+    };
+
+    let first = s.node().await;
+    proxy.cut_before_commit();
+    let error = s.store.claim(request(first)).await.expect_err("cut");
+    assert!(
+        matches!(error, StoreError::CommitUnknown { .. }),
+        "{error:?}"
+    );
+    assert!(s.delivery(1).await.holder.is_none(), "nothing was leased");
+
+    proxy.cut_after_commit();
+    let error = s.store.claim(request(first)).await.expect_err("cut");
+    assert!(
+        matches!(error, StoreError::CommitUnknown { .. }),
+        "{error:?}"
+    );
+    let lost = s.delivery(1).await;
+    assert_eq!(
+        lost.holder,
+        Some(first),
+        "it was leased, unknown to its node"
+    );
+
+    // The node goes on under a new epoch, and no longer under the old one.
+    let second = s.node().await;
+    assert!(s.deliveries(second).await.is_empty(), "not yet");
+    s.advance(LEASE / 2);
+    let lives = s.store.heartbeat(second, LEASE).await;
+    assert!(lives.expect("it runs"));
+    s.advance(LEASE / 2 + Duration::from_micros(1));
+    let work = s.one_delivery(second).await;
+    assert!(work.token > lost.token);
+}
+
 /// P2, P13: the server is killed under load and comes back: errors that say *try again*, then all goes on.
-pub(crate) async fn p2_killed_server_loses_nothing_acknowledged(kind: Kind, open: impl Open) {
+/// `database` makes one on the server.
+pub(crate) async fn p2_killed_server_loses_nothing_acknowledged(
+    kind: Kind,
+    database: impl AsyncFn(&str) -> String,
+    open: impl Open,
+) {
     let mut server = OwnServer::start(kind).expect("a server of this test's own");
-    let store = open(server.url()).await.expect("it opens");
-    let s = Subject::new(store, TestClock::default(), ());
+    let url = database(server.url()).await;
+    let clock = TestClock::default();
+    let store = open(&url, &clock).await.expect("it opens");
+    let s = Subject::new(store, clock, ());
     s.subscribe("ledger", "paid").await;
     let mut acknowledged = Vec::new();
     for k in 0..20 {

@@ -124,7 +124,17 @@ fn together(database: Database) -> Vec<Run> {
         run: Box::new(|| {
             block_on(async {
                 let database = earnest_harness::postgres().await;
-                outage::r4_commit_without_an_answer_is_unknown(database.url(), open).await;
+                outage::r4_commit_without_an_answer_is_unknown(database.url(), open_at).await;
+            });
+        }),
+    });
+    runs.push(Run {
+        name: "r4_claim_whose_commit_is_unknown_orphans_nothing",
+        run: Box::new(|| {
+            block_on(async {
+                let database = earnest_harness::postgres().await;
+                let url = database.url();
+                outage::r4_claim_whose_commit_is_unknown_orphans_nothing(url, open_at).await;
             });
         }),
     });
@@ -133,7 +143,8 @@ fn together(database: Database) -> Vec<Run> {
         run: Box::new(|| {
             block_on(outage::p2_killed_server_loses_nothing_acknowledged(
                 Kind::Postgres,
-                open,
+                async |url: &str| url.to_owned(),
+                open_at,
             ));
         }),
     });
@@ -178,10 +189,6 @@ async fn two() -> Nodes {
     );
     let (a, b) = (a.expect("the store opens"), b.expect("the store opens"));
     Nodes::new(a, b, &clock)
-}
-
-async fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
-    open_at(url, &TestClock::default()).await
 }
 
 async fn open_at(url: &str, clock: &TestClock) -> Result<Arc<dyn Store>, StoreError> {
