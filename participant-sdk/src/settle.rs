@@ -9,6 +9,7 @@ use crate::{
     crash::{Step, crash_point},
     fence::FencingRead,
     ids::TransactionId,
+    planted::planted,
     reconnect::Pauses,
     shared::Shared,
     sql::Db,
@@ -55,6 +56,7 @@ pub(crate) async fn settle<D: Db>(
 ) {
     let proof = match proof {
         Some(proof) => proof,
+        None if planted!(CancelWithoutProof) => Proof::RolledBack,
         None => match find_out(shared, id, created_us).await {
             Some(FencingRead::Committed) => Proof::Committed,
             Some(FencingRead::RolledBack) => Proof::RolledBack,

@@ -36,7 +36,8 @@ impl Outcome {
 /// Whether a row may be inserted for a transaction created at `created_us`, when rows from before `horizon_us` were
 /// purged. SQL repeats this as a condition of its insert.
 pub fn remembers(created_us: i64, horizon_us: i64) -> bool {
-    created_us >= horizon_us && !planted!(FenceIsOnlyRead)
+    let remembered = created_us >= horizon_us || planted!(HorizonIsIgnored);
+    remembered && !planted!(FenceIsOnlyRead)
 }
 
 /// Whether COMMIT may be sent: the local transaction, asked last, still sees exactly its own row.

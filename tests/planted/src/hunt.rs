@@ -6,6 +6,7 @@ use std::{
 };
 
 use earnest_planted_hooks::plant;
+use earnest_simulation::Level;
 
 use crate::{
     Entry,
@@ -17,8 +18,10 @@ use crate::{
 pub enum Layer {
     /// The model, in these of its scopes.
     Model(&'static [&'static str]),
-    /// The simulation, from its first seed on.
+    /// The simulation at its level of commands, from its first seed on.
     Simulation,
+    /// The simulation over the wire, likewise.
+    Wire,
     /// The suite that every store passes, over this database.
     Conformance(Database),
     /// Real processes, broken on purpose, and the offline checker of what happened.
@@ -30,6 +33,7 @@ impl fmt::Display for Layer {
         f.pad(match self {
             Self::Model(_) => "model",
             Self::Simulation => "simulation",
+            Self::Wire => "wire",
             Self::Conformance(_) => "conformance",
             Self::Process => "process",
         })
@@ -93,7 +97,8 @@ pub fn hunt(entry: Entry, programs: &Programs) -> Hunt {
     plant((entry.layer != Layer::Process).then_some(entry.bug));
     let (caught, clean) = match entry.layer {
         Layer::Model(scopes) => search::model(entry, scopes),
-        Layer::Simulation => search::simulation(entry),
+        Layer::Simulation => search::simulation(entry, Level::Commands),
+        Layer::Wire => search::simulation(entry, Level::Wire),
         Layer::Conformance(database) => search::conformance(entry, database),
         Layer::Process => search::process(entry, programs),
     };

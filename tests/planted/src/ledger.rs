@@ -7,7 +7,7 @@ use earnest_planted_hooks::Bug;
 
 use crate::{
     Database::{Postgres, Sqlite},
-    Layer::{self, Conformance, Model, Process, Simulation},
+    Layer::{self, Conformance, Model, Process, Simulation, Wire},
 };
 
 /// One defect.
@@ -327,5 +327,29 @@ pub const LEDGER: &[Entry] = &[
         "a message does not wait for the one in front of it",
         "P9",
         Process,
+    ),
+    entry(
+        Bug::ResourceIsIgnored,
+        "a check-back is answered from another database than the one that did the work",
+        "M2",
+        Wire,
+    ),
+    entry(
+        Bug::HorizonIsIgnored,
+        "a fence row that was purged is taken for one that never was",
+        "M2",
+        Wire,
+    ),
+    entry(
+        Bug::CancelWithoutProof,
+        "a local transaction whose end was not seen is cancelled",
+        "M2",
+        Wire,
+    ),
+    entry(
+        Bug::SlowWorkIsNotRenewed,
+        "a node's lease is not renewed while it has calls under way",
+        "V1",
+        Simulation,
     ),
 ];

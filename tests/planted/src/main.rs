@@ -10,7 +10,7 @@ use earnest_planted::{LEDGER, Layer, Programs, hunt};
 struct Arguments {
     /// Defects by name; none: the whole ledger.
     bugs: Vec<String>,
-    /// Only those of this layer: model, simulation, conformance, process.
+    /// Only those of this layer: model, simulation, wire, conformance, process.
     #[arg(long)]
     layer: Option<String>,
 }

@@ -80,6 +80,10 @@ bugs! {
     PostgresSubscriptionsAreNotLocked = "postgres-subscriptions-are-not-locked",
     PostgresKeysAreNotLocked = "postgres-keys-are-not-locked",
     PostgresUnknownIsTakenForCommitted = "postgres-unknown-is-taken-for-committed",
+    ResourceIsIgnored = "resource-is-ignored",
+    HorizonIsIgnored = "horizon-is-ignored",
+    CancelWithoutProof = "cancel-without-proof",
+    SlowWorkIsNotRenewed = "slow-work-is-not-renewed",
 }
 
 /// The environment was not read so far.

@@ -2,7 +2,7 @@
 
 use std::panic::catch_unwind;
 
-use earnest_simulation::{Size, run_seed};
+use earnest_simulation::{Level, Outcome, Plan, Size, run};
 
 use super::{Found, missed};
 use crate::{Caught, Entry};
@@ -12,11 +12,15 @@ const SEEDS: u64 = 2_000;
 /// Operations of a seed, about.
 const OPS: u32 = 150;
 
-pub(crate) fn search(entry: Entry) -> Found {
+fn run_seed(seed: u64, level: Level) -> Outcome {
+    run(&Plan::of(seed, Size { ops: OPS }).at(level), false)
+}
+
+pub(crate) fn search(entry: Entry, level: Level) -> Found {
     let mut steps = 0;
     for seed in 0..SEEDS {
         // A defect may also run the store into rows that it holds impossible; that names no invariant.
-        let Ok(outcome) = catch_unwind(|| run_seed(seed, Size { ops: OPS })) else {
+        let Ok(outcome) = catch_unwind(|| run_seed(seed, level)) else {
             continue;
         };
         steps += outcome.steps;
@@ -31,7 +35,7 @@ pub(crate) fn search(entry: Entry) -> Found {
                 searched: seed + 1,
                 steps,
             };
-            let clean = move || run_seed(seed, Size { ops: OPS }).is_good();
+            let clean = move || run_seed(seed, level).is_good();
             return (Some(caught), Box::new(clean));
         }
     }

@@ -47,6 +47,16 @@ pub struct Setup {
     pub queue: usize,
     /// Work in memory of one node.
     pub board: usize,
+    /// How long the third consumer takes for each call, which may be longer than a lease; at the level of commands.
+    #[serde(default)]
+    pub slow_ms: u32,
+}
+
+impl Setup {
+    /// How long this consumer takes for each call.
+    pub fn slow_ms(&self, consumer: u8) -> u32 {
+        if consumer == 2 { self.slow_ms } else { 0 }
+    }
 }
 
 impl Setup {

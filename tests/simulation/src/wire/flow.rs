@@ -126,8 +126,12 @@ impl Flow {
             End::DieBeforePrepare => drop(tx),
             End::RollBack => tx.rollback().await?,
             End::DieBeforeCommit | End::DieBeforeConfirm => {
+                if end == End::DieBeforeConfirm && self.draw("unanswered", 2) == 0 {
+                    let late = Fault::UnansweredFor(millis(self.draw("late", 3_000)));
+                    service.next(Operation::Commit, late);
+                }
                 // Whoever waits gives up, wherever the commit stands.
-                let patience = self.draw("patience", 15);
+                let patience = self.draw("patience", 30);
                 let _ = tokio::time::timeout(millis(patience), self.commit(id, tx)).await;
             }
             End::CommitUnknown(lands) => {

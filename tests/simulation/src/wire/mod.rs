@@ -236,6 +236,10 @@ impl Scene for WireWorld {
     }
 
     fn initiator_database(&self, initiator: u8, away: bool) {
+        if away {
+            let kind = FaultKind::InitiatorDatabase(initiator);
+            self.wires.network.meets(kind.name());
+        }
         self.initiators[usize::from(initiator)].database_is_away(away);
     }
 

@@ -96,6 +96,8 @@ impl Consumer {
         batch: &[DeliveryWork],
         gate: &Gate,
     ) -> Option<Vec<DeliveryAnswer>> {
+        let slow = world.setup.slow_ms(self.number);
+        tokio::time::sleep(Duration::from_millis(slow.into())).await;
         let mut answers = Vec::with_capacity(batch.len());
         for work in batch {
             if world.network.draw((self.number, "consumer is slow"), 8) == 0 {
