@@ -1,28 +1,26 @@
-//! The client side of `earnest.v1.Coordinator`: the same call again after a lost reply, another endpoint after a lost one,
+//! The client side of `earnest.v1.Coordinator`: the same call again after a lost reply, the next endpoint after one that is away,
 //! always within a deadline.
 //!
 //! It repeats calls and nothing else: what a failure means for the local transaction is decided by its caller.
 
-use std::{
-    future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use earnest_proto::v1::{
     self, CancelRequest, ConfirmRequest, Endpoint as ServiceEndpoint, EndpointProtocol,
     PrepareRequest, RegisterServiceRequest, coordinator_client::CoordinatorClient,
 };
+use tokio::time::Instant;
 use tonic::{
     Request, Response, Status,
     transport::{Channel, Endpoint},
 };
 
 use crate::{
-    clock::Chance, coordinator_error::CoordinatorError, error::SetupError, marks::Marks,
+    clock::Chance,
+    coordinator_error::CoordinatorError,
+    endpoints::{Endpoints, Met},
+    error::SetupError,
+    marks::Marks,
     reconnect::Pauses,
 };
 
@@ -34,8 +32,7 @@ const TRIES_THAT_FIT: u32 = 3;
 /// One or more endpoints of one coordinator.
 pub(crate) struct Coordinator {
     clients: Vec<Client>,
-    /// The endpoint that answered last; tried first.
-    current: AtomicUsize,
+    endpoints: Endpoints,
     chance: Arc<dyn Chance>,
     marks: Marks,
 }
@@ -95,8 +92,8 @@ pub(crate) fn check_url(what: &'static str, url: &str) -> Result<(), SetupError>
 impl Coordinator {
     pub(crate) fn new(channels: Vec<Channel>, chance: Arc<dyn Chance>) -> Self {
         Self {
+            endpoints: Endpoints::new(channels.len()),
             clients: channels.into_iter().map(Client::new).collect(),
-            current: AtomicUsize::new(0),
             chance,
             marks: Marks::default(),
         }
@@ -108,10 +105,16 @@ impl Coordinator {
         request: &PrepareRequest,
     ) -> Result<v1::Transaction, Failed> {
         let reply = self
-            .call("Prepare", deadline, request, |mut client, mut request| {
-                request.get_mut().marks = self.marks.all();
-                async move { client.prepare(request).await }
-            })
+            .call(
+                "Prepare",
+                &request.id,
+                deadline,
+                request,
+                |mut client, mut request| {
+                    request.get_mut().marks = self.marks.all();
+                    async move { client.prepare(request).await }
+                },
+            )
             .await?;
         self.marks.keep(reply.mark);
         Ok(reply.transaction.unwrap_or_default())
@@ -123,10 +126,16 @@ impl Coordinator {
         request: &ConfirmRequest,
     ) -> Result<(), Failed> {
         let reply = self
-            .call("Confirm", deadline, request, |mut client, mut request| {
-                request.get_mut().marks = self.marks.all();
-                async move { client.confirm(request).await }
-            })
+            .call(
+                "Confirm",
+                &request.id,
+                deadline,
+                request,
+                |mut client, mut request| {
+                    request.get_mut().marks = self.marks.all();
+                    async move { client.confirm(request).await }
+                },
+            )
             .await?;
         self.marks.keep(reply.mark);
         Ok(())
@@ -138,10 +147,16 @@ impl Coordinator {
         request: &CancelRequest,
     ) -> Result<(), Failed> {
         let reply = self
-            .call("Cancel", deadline, request, |mut client, mut request| {
-                request.get_mut().marks = self.marks.all();
-                async move { client.cancel(request).await }
-            })
+            .call(
+                "Cancel",
+                &request.id,
+                deadline,
+                request,
+                |mut client, mut request| {
+                    request.get_mut().marks = self.marks.all();
+                    async move { client.cancel(request).await }
+                },
+            )
             .await?;
         self.marks.keep(reply.mark);
         Ok(())
@@ -165,6 +180,7 @@ impl Coordinator {
         };
         self.call(
             "RegisterService",
+            "",
             deadline,
             &request,
             |mut client, request| async move { client.register_service(request).await },
@@ -173,10 +189,11 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Makes one idempotent call until it is answered, refused for good, or `deadline` has passed.
+    /// Makes one idempotent call about the transaction `id` until it is answered, refused for good, or `deadline` has passed.
     async fn call<Q, A, F, Fut>(
         &self,
         name: &'static str,
+        id: &str,
         deadline: Duration,
         request: &Q,
         send: F,
@@ -191,26 +208,36 @@ impl Coordinator {
         let tries = async {
             let mut pauses = Pauses::within_a_call();
             loop {
-                let index = self.current.load(Ordering::Relaxed) % self.clients.len();
-                let mut one_try = Request::new(request.clone());
-                one_try.set_timeout(deadline / TRIES_THAT_FIT);
-                let answer = tokio::time::timeout(
-                    deadline / TRIES_THAT_FIT,
-                    send(self.clients[index].clone(), one_try),
-                );
-                let error = match answer.await {
-                    Ok(Ok(reply)) => return Ok(reply.into_inner()),
-                    Ok(Err(status)) => CoordinatorError::from_status(name, &status),
-                    Err(_) => CoordinatorError::no_answer(name),
-                };
-                may_have_acted |= error.may_have_acted();
-                if !error.is_retryable() {
-                    return Err(error);
+                for index in self.endpoints.order(id, Instant::now()) {
+                    let asked = Instant::now();
+                    let mut one_try = Request::new(request.clone());
+                    one_try.set_timeout(deadline / TRIES_THAT_FIT);
+                    let answer = tokio::time::timeout(
+                        deadline / TRIES_THAT_FIT,
+                        send(self.clients[index].clone(), one_try),
+                    );
+                    let error = match answer.await {
+                        Ok(Ok(reply)) => {
+                            self.endpoints.met(index, Met::Node, asked, Instant::now());
+                            return Ok(reply.into_inner());
+                        }
+                        Ok(Err(status)) => CoordinatorError::from_status(name, &status),
+                        Err(_) => CoordinatorError::no_answer(name),
+                    };
+                    let met = if error.is_nobody() {
+                        Met::Nobody
+                    } else {
+                        Met::Node
+                    };
+                    self.endpoints.met(index, met, asked, Instant::now());
+                    may_have_acted |= error.may_have_acted();
+                    if !error.is_retryable() {
+                        return Err(error);
+                    }
+                    // Another endpoint may be up, or have more room: asked at once.
+                    tracing::debug!(call = name, %error, "calling the coordinator again");
+                    last = Some(error);
                 }
-                // Another endpoint may be up, or have more room.
-                self.turn_from(index);
-                tracing::debug!(call = name, %error, "calling the coordinator again");
-                last = Some(error);
                 tokio::time::sleep(pauses.next(&*self.chance)).await;
             }
         };
@@ -228,17 +255,6 @@ impl Coordinator {
             error,
             may_have_acted,
         })
-    }
-
-    /// Leaves an endpoint that did not take a call, unless another call did so meanwhile.
-    fn turn_from(&self, index: usize) {
-        let next = (index + 1) % self.clients.len();
-        let left = self
-            .current
-            .compare_exchange(index, next, Ordering::Relaxed, Ordering::Relaxed);
-        if left.is_ok() && next != index {
-            tracing::warn!("a coordinator endpoint does not take calls; turning to the next one");
-        }
     }
 }
 

@@ -134,6 +134,11 @@ impl CoordinatorError {
         self.retryable
     }
 
+    /// Whether no node took the call: it is down, out of reach or too slow, leaving, or without its database.
+    pub(crate) fn is_nobody(&self) -> bool {
+        matches!(self.reason, None | Some(Reason::Unavailable))
+    }
+
     /// Whether the coordinator may have acted on the call although it failed.
     pub(crate) fn may_have_acted(&self) -> bool {
         !matches!(

@@ -62,6 +62,7 @@ mod coordinator_error;
 mod crash;
 mod deliver;
 mod earnest;
+mod endpoints;
 mod error;
 mod fate;
 #[doc(hidden)]
