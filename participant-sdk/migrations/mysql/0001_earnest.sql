@@ -1,5 +1,10 @@
 -- Earnest's tables in a service's own MySQL or MariaDB database. Running this again changes nothing. TiDB takes it as it is.
 -- InnoDB, since the fence is nothing without transactions. Binary collations, since names differ by case.
+--
+-- The service's own user needs no more than this (here for a user called cashier):
+--   GRANT SELECT, UPDATE ON earnest_resource TO cashier@'%';
+--   GRANT SELECT, INSERT, UPDATE, DELETE ON earnest_fence TO cashier@'%';
+--   GRANT SELECT, INSERT, DELETE ON earnest_inbox TO cashier@'%';
 
 -- One row: which database this is, and how far back its fence and inbox remember.
 CREATE TABLE IF NOT EXISTS earnest_resource (

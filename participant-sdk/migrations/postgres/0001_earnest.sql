@@ -1,5 +1,10 @@
 -- Earnest's tables in a service's own PostgreSQL database, in the first schema of the search_path. Running this again changes
 -- nothing. CockroachDB and YugabyteDB take it as it is.
+--
+-- The service's own user needs no more than this (here for a user called cashier, who also needs USAGE on the schema):
+--   GRANT SELECT, UPDATE ON earnest_resource TO cashier;
+--   GRANT SELECT, INSERT, UPDATE, DELETE ON earnest_fence TO cashier;
+--   GRANT SELECT, INSERT, DELETE ON earnest_inbox TO cashier;
 
 -- One row: which database this is, and how far back its fence and inbox remember.
 CREATE TABLE IF NOT EXISTS earnest_resource (

@@ -22,6 +22,7 @@ use coordinator::FakeCoordinator;
 
 pub const SERVICE: &str = "cashier";
 pub const TOPIC: &str = "order.placed";
+pub const SUBSCRIPTION: &str = "orders-to-cashier";
 
 /// A database file with Earnest's tables and one table of the service's own.
 pub struct Database {
@@ -151,7 +152,7 @@ pub fn delivered(transaction_id: &str, payload: &str) -> DeliveredMessage {
         transaction_id: transaction_id.to_owned(),
         ordinal: 0,
         namespace: "default".to_owned(),
-        subscription: "orders-to-cashier".to_owned(),
+        subscription: SUBSCRIPTION.to_owned(),
         message: Some(Message {
             topic: TOPIC.to_owned(),
             key: "17".to_owned(),

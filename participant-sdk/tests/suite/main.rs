@@ -8,6 +8,7 @@ mod cut;
 mod deadlock;
 mod elsewhere;
 mod fence;
+mod grants;
 mod implicit_commit;
 mod inbox;
 mod isolation;
@@ -15,6 +16,7 @@ mod outcome;
 mod purge;
 mod purge_race;
 mod savepoint;
+mod session;
 mod start;
 
 /// Makes every case a test of its own on every database.
@@ -77,10 +79,12 @@ on_every_server! {
     cut::p5_nothing_is_told_while_a_commit_may_still_land,
     deadlock::p5_what_was_lost_to_a_deadlock_does_not_confirm,
     deadlock::p8_what_was_lost_to_a_deadlock_is_not_acknowledged,
+    grants::the_grants_that_are_printed_are_enough,
     isolation::p5_outcomes_are_right_at_every_isolation_level,
     isolation::p8_an_effect_happens_once_at_every_isolation_level,
     purge_race::p5_a_purge_in_the_way_of_a_check_back_is_not_taken_for_rolled_back,
     purge_race::p8_a_purge_in_the_way_of_a_late_duplicate_does_not_let_it_run_again,
+    purge_race::p8_what_was_taken_and_purged_meanwhile_does_not_run_again,
     savepoint::p5_a_savepoint_that_was_left_open_does_not_pass_for_a_commit,
     savepoint::a_nested_transaction_goes_with_the_outer_one,
     start::instances_that_start_at_once_migrate_once,

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{
     Cut, Home,
     proxy::{Fate, Proxy},
-    server::{Served, Server, until_waiting},
+    server::{Served, Server, grants, until_waiting, user_of},
 };
 use crate::common;
 
@@ -29,6 +29,17 @@ fn options(served: &Served<MySql>) -> MySqlConnectOptions {
 
 async fn number(pool: &MySqlPool, query: &'static str) -> i64 {
     sqlx::query_scalar(query).fetch_one(pool).await.unwrap()
+}
+
+async fn purge_up_to(connection: &mut MySqlConnection, up_to_us: i64) {
+    sqlx::raw_sql(AssertSqlSafe(format!(
+        "UPDATE earnest_resource SET horizon_us = {up_to_us} + 1;
+         DELETE FROM earnest_fence WHERE created_us <= {up_to_us};
+         DELETE FROM earnest_inbox WHERE created_us <= {up_to_us};"
+    )))
+    .execute(connection)
+    .await
+    .unwrap();
 }
 
 impl Home for MySql {
@@ -150,6 +161,19 @@ impl Server for MySql {
             .unwrap()
     }
 
+    async fn pool_of_granted_user(served: &Served<MySql>) -> MySqlPool {
+        let user = user_of(served);
+        let granted = grants(earnest::mysql::SCHEMA, &user);
+        sqlx::raw_sql(AssertSqlSafe(format!(
+            "CREATE USER {user}@'%' IDENTIFIED BY 'secret'; {granted} GRANT INSERT ON orders TO {user}@'%';"
+        )))
+        .execute(&served.outside)
+        .await
+        .unwrap();
+        let options = options(served).username(&user).password("secret");
+        MySqlPoolOptions::new().connect_with(options).await.unwrap()
+    }
+
     async fn bare_pools(count: usize) -> Vec<MySqlPool> {
         let database = earnest_harness::mariadb().await;
         let pool = || {
@@ -242,15 +266,26 @@ impl Server for MySql {
 
     async fn purge_halfway(served: &Served<MySql>, up_to_us: i64) -> Self::Held {
         let mut purge = served.outside.begin().await.unwrap();
+        purge_up_to(&mut purge, up_to_us).await;
+        purge
+    }
+
+    async fn taken_and_purged_halfway(
+        served: &Served<MySql>,
+        id: &str,
+        up_to_us: i64,
+    ) -> Self::Held {
+        let mut both = served.outside.begin().await.unwrap();
+        let subscription = common::SUBSCRIPTION;
         sqlx::raw_sql(AssertSqlSafe(format!(
-            "UPDATE earnest_resource SET horizon_us = {up_to_us} + 1;
-             DELETE FROM earnest_fence WHERE created_us <= {up_to_us};
-             DELETE FROM earnest_inbox WHERE created_us <= {up_to_us};"
+            "INSERT INTO earnest_inbox (transaction_id, ordinal, subscription, created_us) \
+             VALUES (UNHEX(REPLACE('{id}', '-', '')), 0, '{subscription}', {up_to_us})"
         )))
-        .execute(&mut *purge)
+        .execute(&mut *both)
         .await
         .unwrap();
-        purge
+        purge_up_to(&mut both, up_to_us).await;
+        both
     }
 
     async fn finish(held: Self::Held) {

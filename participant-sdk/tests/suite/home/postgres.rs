@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{
     Cut, Home,
     proxy::{Fate, Proxy},
-    server::{Served, Server, until_waiting},
+    server::{Served, Server, grants, until_waiting, user_of},
 };
 use crate::common;
 
@@ -28,6 +28,17 @@ fn options(served: &Served<Postgres>) -> PgConnectOptions {
 
 async fn number(pool: &PgPool, query: &'static str) -> i64 {
     sqlx::query_scalar(query).fetch_one(pool).await.unwrap()
+}
+
+async fn purge_up_to(connection: &mut PgConnection, up_to_us: i64) {
+    sqlx::raw_sql(AssertSqlSafe(format!(
+        "UPDATE earnest_resource SET horizon_us = {up_to_us} + 1;
+         DELETE FROM earnest_fence WHERE created_us <= {up_to_us};
+         DELETE FROM earnest_inbox WHERE created_us <= {up_to_us};"
+    )))
+    .execute(connection)
+    .await
+    .unwrap();
 }
 
 impl Home for Postgres {
@@ -146,6 +157,19 @@ impl Server for Postgres {
             .unwrap()
     }
 
+    async fn pool_of_granted_user(served: &Served<Postgres>) -> PgPool {
+        let user = user_of(served);
+        let granted = grants(earnest::postgres::SCHEMA, &user);
+        sqlx::raw_sql(AssertSqlSafe(format!(
+            "CREATE ROLE {user} LOGIN PASSWORD 'secret'; {granted} GRANT INSERT ON orders TO {user};"
+        )))
+        .execute(&served.outside)
+        .await
+        .unwrap();
+        let options = options(served).username(&user).password("secret");
+        PgPoolOptions::new().connect_with(options).await.unwrap()
+    }
+
     async fn bare_pools(count: usize) -> Vec<PgPool> {
         let database = earnest_harness::postgres().await;
         let pool = || PgPoolOptions::new().connect_lazy(database.url()).unwrap();
@@ -219,15 +243,26 @@ impl Server for Postgres {
 
     async fn purge_halfway(served: &Served<Postgres>, up_to_us: i64) -> Self::Held {
         let mut purge = served.outside.begin().await.unwrap();
+        purge_up_to(&mut purge, up_to_us).await;
+        purge
+    }
+
+    async fn taken_and_purged_halfway(
+        served: &Served<Postgres>,
+        id: &str,
+        up_to_us: i64,
+    ) -> Self::Held {
+        let mut both = served.outside.begin().await.unwrap();
+        let subscription = common::SUBSCRIPTION;
         sqlx::raw_sql(AssertSqlSafe(format!(
-            "UPDATE earnest_resource SET horizon_us = {up_to_us} + 1;
-             DELETE FROM earnest_fence WHERE created_us <= {up_to_us};
-             DELETE FROM earnest_inbox WHERE created_us <= {up_to_us};"
+            "INSERT INTO earnest_inbox (transaction_id, ordinal, subscription, created_us) \
+             VALUES ('{id}'::UUID, 0, '{subscription}', {up_to_us})"
         )))
-        .execute(&mut *purge)
+        .execute(&mut *both)
         .await
         .unwrap();
-        purge
+        purge_up_to(&mut both, up_to_us).await;
+        both
     }
 
     async fn finish(held: Self::Held) {

@@ -32,6 +32,9 @@ pub(crate) trait Server: Home<Fixture = Served<Self>> {
     /// Connections of the service, each prepared by a statement.
     async fn pool_with(served: &Served<Self>, prepare: &'static str) -> Self::Pool;
 
+    /// Connections of a user who may do what the printed SQL grants, and insert orders.
+    async fn pool_of_granted_user(served: &Served<Self>) -> Self::Pool;
+
     /// A new, empty database, without Earnest's tables, and connections to it.
     async fn bare_pools(count: usize) -> Vec<Self::Pool>;
 
@@ -52,6 +55,10 @@ pub(crate) trait Server: Home<Fixture = Served<Self>> {
 
     /// A purge of everything up to and including this time, about to commit.
     async fn purge_halfway(served: &Served<Self>, up_to_us: i64) -> Self::Held;
+
+    /// The same, of a message that was taken a moment before.
+    async fn taken_and_purged_halfway(served: &Served<Self>, id: &str, up_to_us: i64)
+    -> Self::Held;
 
     /// Commits it.
     async fn finish(held: Self::Held);
@@ -78,4 +85,18 @@ pub(crate) async fn until_waiting<D: Server>(served: &Served<D>) {
     };
     let waited = tokio::time::timeout(Duration::from_secs(20), looking).await;
     waited.expect("a session waits for a lock");
+}
+
+/// The grants that a migration's own comments ask for, given to `user`.
+pub(crate) fn grants(schema: &str, user: &str) -> String {
+    let grants = schema.lines().filter_map(|line| line.strip_prefix("--   "));
+    let grants = grants.filter(|line| line.starts_with("GRANT"));
+    grants.map(|grant| grant.replace("cashier", user)).collect()
+}
+
+/// A name for a user of this database.
+pub(crate) fn user_of<D: Db>(served: &Served<D>) -> String {
+    let (_, path) = served.database.url().rsplit_once('/').unwrap();
+    let name = path.split('?').next().unwrap();
+    format!("{name}_user")
 }
