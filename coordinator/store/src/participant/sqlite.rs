@@ -1,23 +1,14 @@
-//! A participant's own SQLite file, for `earnest sdk migrate`: runs a script there, and knows nothing of what it
-//! says. The coordinator must never read or write a participant's database in any other way.
+//! A participant's SQLite file.
 
 use std::{path::Path, time::Duration};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::Migrated;
 use crate::StoreError;
 
 /// How long to wait for the service that uses the file.
 const BUSY: Duration = Duration::from_secs(10);
-
-/// What a script did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Migrated {
-    /// The schema or some row changed.
-    Changed,
-    /// Everything was there before.
-    Unchanged,
-}
 
 /// Runs idempotent `scripts` in the file at `path` (created when there is none) as one database transaction.
 ///
