@@ -14,10 +14,10 @@ STORE ?=
 NODES ?=
 ROWS ?=
 
-.PHONY: help deps build fmt clippy deny test demo bench soak sim chaos model doc clean
+.PHONY: help deps build fmt clippy deny test demo bench soak sim sim-nightly chaos model doc clean
 
 help: ## list the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 deps: ## install what the build and the checks need, where it is missing
 	@scripts/deps.sh
@@ -61,6 +61,12 @@ sim: ## simulate nodes, services, network and faults; SEEDS=2000 or SEEDS=a..b, 
 	@scripts/deps.sh toolchain
 	cargo build --release -p earnest-simulation --bins
 	$(TARGET)/release/earnest-simulation --jobs 2 --seeds $(SEEDS) $(if $(HOURS),--hours $(HOURS)) $(ARGS)
+
+sim-nightly: ## both levels at their nightly size (some 20 min.); fails where they met too little
+	@scripts/deps.sh toolchain
+	cargo build --release -p earnest-simulation --bins
+	$(TARGET)/release/earnest-simulation --level wire --jobs 2 --seeds 2000 --ops 300 --thorough $(ARGS)
+	$(TARGET)/release/earnest-simulation --jobs 2 --seeds 10000 --ops 1200 --thorough $(ARGS)
 
 chaos: ## break real processes, connections and disks, one seed or for MINUTES=…; SEED=n repeats the choices
 	@scripts/deps.sh toolchain
