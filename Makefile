@@ -40,14 +40,14 @@ test: ## run every check there is: lints, build, tests, the demo; prints a table
 
 demo: ## kill the payment services at random moments, check the books; SEED=n repeats a run, STORE=postgres NODES=2 has two coordinators
 	@case "$(STORE)" in ""|sqlite|postgres) ;; *) \
-	  echo "make demo: Earnest does not keep its data in '$(STORE)' yet: leave STORE out, or say STORE=postgres" >&2; exit 2 ;; esac
+	  echo "make demo: the demo does not run over '$(STORE)': leave STORE out, or say STORE=postgres" >&2; exit 2 ;; esac
 	@scripts/deps.sh toolchain $(filter postgres,$(STORE))
 	cargo build -p earnest-coordinator -p payments $(if $(filter postgres,$(STORE)),-p earnest-harness) --bins
 	$(if $(filter postgres,$(STORE)),$(TARGET)/debug/earnest-harness postgres -- bash -c 'exec "$$@" --store "$$EARNEST_TEST_POSTGRES_URL"' demo) \
 	  $(TARGET)/debug/payments-demo $(if $(NODES),--nodes $(NODES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-bench: ## measure the speed on this machine (about 6 min.), STORE=postgres over a server; ARGS="…" is passed on: --quick, --help
-	@scripts/deps.sh toolchain $(filter postgres,$(STORE))
+bench: ## measure the speed on this machine (about 6 min.), STORE=postgres or mysql over a server; ARGS="…" is passed on: --quick, --help
+	@scripts/deps.sh toolchain $(filter postgres,$(STORE)) $(if $(filter mysql,$(STORE)),mariadb)
 	cargo build --release -p earnest-coordinator -p earnest-bench --bins
 	$(TARGET)/release/earnest-bench $(if $(STORE),--store $(STORE)) $(ARGS)
 

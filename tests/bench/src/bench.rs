@@ -147,7 +147,7 @@ impl Bench {
             (true, _) => &[],
             (false, Kind::Sqlite) => &["journal.batch_commands=1"],
             // As many commits at once as a pool of connections would have.
-            (false, Kind::Postgres) => &[
+            (false, Kind::Postgres | Kind::Mysql) => &[
                 "journal.batch_commands=1",
                 "database_writers=36",
                 "journal.lanes=32",

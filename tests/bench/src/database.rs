@@ -14,6 +14,8 @@ pub enum Kind {
     #[default]
     Sqlite,
     Postgres,
+    /// MySQL, or MariaDB in its place.
+    Mysql,
 }
 
 /// One database, gone when [`Database::remove`] says so or its server goes.
@@ -33,6 +35,7 @@ impl Database {
         match kind {
             Kind::Sqlite => Self::File,
             Kind::Postgres => Self::Server(earnest_harness::postgres().await),
+            Kind::Mysql => Self::Server(earnest_harness::mariadb().await),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use earnest_store::{History, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore};
 use sqlx::{Connection, Executor, PgConnection};
 
@@ -63,6 +63,10 @@ pub async fn fill(url: &str, transactions: u64) -> anyhow::Result<()> {
 
 /// Measures, and says what each was. Fails where a target is missed.
 pub async fn run(options: &Options, transactions: u64) -> anyhow::Result<()> {
+    ensure!(
+        options.store != Kind::Mysql,
+        "history is measured over SQLite and PostgreSQL: leave --history out, or choose another --store"
+    );
     database::ensure_disk(options.store)?;
     let site = Site::find(options.directory.clone())?;
     let consumer = Consumer::default();
@@ -74,7 +78,7 @@ pub async fn run(options: &Options, transactions: u64) -> anyhow::Result<()> {
             let file = directory.path().join("full.db");
             Database::Named(file.display().to_string())
         }
-        (None, Kind::Postgres) => Database::fresh(options.store).await,
+        (None, Kind::Postgres | Kind::Mysql) => Database::fresh(options.store).await,
     };
     if options.history_url.is_none() {
         fill(full.name(), transactions).await?;

@@ -10,8 +10,8 @@ use earnest_protocol::{
 };
 use earnest_store::{
     Admission, Command, Decide, DeliverySettled, Destination, Durability, LeaseGrant, Line,
-    NewTransaction, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, Store,
-    SubscriptionRow, Target, Work,
+    MySqlOptions, MySqlStore, NewTransaction, PostgresOptions, PostgresStore, SqliteOptions,
+    SqliteStore, Store, SubscriptionRow, Target, Work,
 };
 use tokio::time::Instant;
 
@@ -73,6 +73,9 @@ async fn open(database: &Database, directory: &Path) -> anyhow::Result<Arc<dyn S
         }
         Database::Server(_) | Database::Named(_) => database.name(),
     };
+    if url.starts_with("mysql") {
+        return Ok(Arc::new(MySqlStore::open(MySqlOptions::new(url)).await?));
+    }
     Ok(Arc::new(
         PostgresStore::open(PostgresOptions::new(url)).await?,
     ))

@@ -36,7 +36,7 @@ impl Findings {
         let factor = match store {
             Kind::Sqlite => 5.0,
             // A server takes many commits at once, so that batches of one are not as slow.
-            Kind::Postgres => 4.0,
+            Kind::Postgres | Kind::Mysql => 4.0,
         };
         Self {
             factor,

@@ -31,7 +31,7 @@ impl FromStr for Place {
                 Err("give the URL of a server; make demo STORE=postgres starts one".to_owned())
             }
             "mysql" | "mariadb" => Err(format!(
-                "Earnest does not keep its data in {scheme} yet: use sqlite or postgres"
+                "this demo does not run over {scheme} yet: use sqlite or postgres"
             )),
             _ => Err("it is neither sqlite nor a postgres:// URL".to_owned()),
         }
