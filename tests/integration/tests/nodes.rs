@@ -1,4 +1,4 @@
-//! Coordinators over one PostgreSQL go and come back, one after the other, while a service places orders: no order fails,
+//! Coordinators over one database go and come back, one after the other, while a service places orders: no order fails,
 //! none is lost, none is delivered twice in effect.
 
 use std::{
@@ -17,6 +17,7 @@ use earnest::{
         sqlite::{SqliteConnectOptions, SqliteJournalMode},
     },
 };
+use earnest_harness::Database;
 use earnest_integration::{Nodes, Order, eventually};
 use tokio::task::JoinSet;
 
@@ -137,10 +138,10 @@ impl Shop {
 
 /// Orders are placed all the while that `disturb` is at work.
 async fn under_load(
+    database: Database,
     count: usize,
     disturb: impl AsyncFnOnce(&mut Nodes, &Shop) -> Result<()>,
 ) -> Result<()> {
-    let database = earnest_harness::postgres().await;
     let directory = tempfile::tempdir()?;
     let mut nodes = Nodes::start(PROGRAM, database.url(), count).await?;
     let shop = Shop::open(directory.path(), &nodes).await?;
@@ -158,9 +159,8 @@ async fn under_load(
     shop.received().await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p2_p13_rolling_restart_of_three_nodes_fails_no_call() -> Result<()> {
-    under_load(3, async |nodes, shop| {
+async fn rolling_restart(database: Database) -> Result<()> {
+    under_load(database, 3, async |nodes, shop| {
         for at in 0..3 {
             nodes.node(at).stop().await?;
             shop.breathe().await?;
@@ -172,9 +172,8 @@ async fn p2_p13_rolling_restart_of_three_nodes_fails_no_call() -> Result<()> {
     .await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p2_p11_nodes_that_are_killed_fail_no_call_and_lose_nothing() -> Result<()> {
-    under_load(2, async |nodes, shop| {
+async fn kills(database: Database) -> Result<()> {
+    under_load(database, 2, async |nodes, shop| {
         for at in [0, 1, 0] {
             nodes.node(at).kill().await?;
             shop.breathe().await?;
@@ -186,9 +185,8 @@ async fn p2_p11_nodes_that_are_killed_fail_no_call_and_lose_nothing() -> Result<
     .await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p10_p11_node_that_stands_still_past_its_lease_fails_no_call() -> Result<()> {
-    under_load(3, async |nodes, shop| {
+async fn standstill(database: Database) -> Result<()> {
+    under_load(database, 3, async |nodes, shop| {
         nodes.node(0).signal("STOP").await?;
         // Its lease runs out and the others take over what it had begun, while orders go on.
         let before = shop.count("SELECT max(id) FROM orders").await?;
@@ -199,3 +197,30 @@ async fn p10_p11_node_that_stands_still_past_its_lease_fails_no_call() -> Result
     })
     .await
 }
+
+/// The same over each database that nodes can share.
+macro_rules! over {
+    ($database:ident) => {
+        mod $database {
+            use anyhow::Result;
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn p2_p13_rolling_restart_of_three_nodes_fails_no_call() -> Result<()> {
+                super::rolling_restart(earnest_harness::$database().await).await
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn p2_p11_nodes_that_are_killed_fail_no_call_and_lose_nothing() -> Result<()> {
+                super::kills(earnest_harness::$database().await).await
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn p10_p11_node_that_stands_still_past_its_lease_fails_no_call() -> Result<()> {
+                super::standstill(earnest_harness::$database().await).await
+            }
+        }
+    };
+}
+
+over!(postgres);
+over!(mariadb);
