@@ -7,10 +7,12 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
+    time::Duration,
 };
 
 use anyhow::{Result, ensure};
 use earnest::{
+    Timeouts,
     sqlite::Earnest,
     sqlx::{
         self, SqlitePool,
@@ -52,6 +54,11 @@ impl Shop {
             .pool(pool.clone())
             .advertise(format!("http://{}", listener.local_addr()?))
             .migrate()
+            // A machine may be slow; a lock that a node holds while it stands still would last longer.
+            .timeouts(Timeouts {
+                prepare: Duration::from_secs(5),
+                ..Timeouts::default()
+            })
             .on("order.placed", |mut tx, order: Order| async move {
                 sqlx::query("INSERT INTO received VALUES (?1)")
                     .bind(order.id)

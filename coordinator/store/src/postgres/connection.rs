@@ -26,10 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(25);
 
 /// Settings of a connection that writes. Plans are made once, maybe over empty tables, and kept: so they may only seek in
-/// indexes. A paused or lost node's locks go within seconds. (`SET`, not start-up options, which poolers refuse.)
+/// indexes. A paused or lost node's locks go within a second: others' calls for the same rows wait for them, and a batch that works
+/// is never idle for that long. (`SET`, not start-up options, which poolers refuse.)
 const SETTINGS: &str = "SET search_path = earnest; SET enable_seqscan = off; SET enable_hashjoin = off; \
      SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan; SET jit = off; SET lock_timeout = '5s'; \
-     SET statement_timeout = '20s'; SET idle_in_transaction_session_timeout = '10s'";
+     SET statement_timeout = '20s'; SET idle_in_transaction_session_timeout = '1s'";
 
 /// Statements kept prepared per connection: a batch's statement has a text for each combination of what it writes.
 const STATEMENTS: usize = 512;
