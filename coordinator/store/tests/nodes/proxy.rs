@@ -72,8 +72,7 @@ async fn carry(mut client: TcpStream, server: SocketAddr, mode: Arc<AtomicU8>) {
                     return;
                 }
                 if cut == CUT_AFTER_COMMIT {
-                    // The answer has come, so the database is done with it; it goes no further.
-                    let _ = server.read(&mut down).await;
+                    answer_to_commit(&mut server, &up[..count], &mut down).await;
                     return;
                 }
             }
@@ -83,6 +82,20 @@ async fn carry(mut client: TcpStream, server: SocketAddr, mode: Arc<AtomicU8>) {
                     return;
                 }
             }
+        }
+    }
+}
+
+/// Waits for the answer to `commit`: when it has come the database is done with it. It goes no further. (PostgreSQL may still be sending
+/// what answers an earlier statement; its answer to COMMIT names it. MySQL answers one statement at a time.)
+async fn answer_to_commit(server: &mut TcpStream, commit: &[u8], down: &mut [u8]) {
+    const POSTGRES: &[u8] = b"COMMIT\0";
+    while let Ok(count @ 1..) = server.read(down).await {
+        let names_it = down[..count]
+            .windows(POSTGRES.len())
+            .any(|word| word == POSTGRES);
+        if names_it || !commit.ends_with(POSTGRES) {
+            return;
         }
     }
 }
