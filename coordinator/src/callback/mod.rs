@@ -19,6 +19,7 @@ use earnest_store::{CheckBackWork, Endpoint, EndpointProtocol};
 
 pub use clients::{ClientError, Clients};
 pub use directory::{Resolved, ServiceDirectory};
+pub use http::answer_of;
 pub(crate) use http::beneath;
 pub(crate) use reply::{Failure, Reply, chain};
 pub(crate) use trace::child_traceparent;

@@ -31,6 +31,16 @@ pub(crate) struct Failure {
 }
 
 impl Reply {
+    /// One that was read already.
+    pub(super) fn of(reply: http::Response<String>) -> Self {
+        let (parts, body) = reply.into_parts();
+        Self {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
+    }
+
     /// Sends `request` and reads the reply.
     pub(crate) async fn to(request: reqwest::RequestBuilder) -> Result<Self, Failure> {
         let mut response = request.send().await.map_err(|e| Failure::http(&e))?;

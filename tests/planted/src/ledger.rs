@@ -352,4 +352,10 @@ pub const LEDGER: &[Entry] = &[
         "V1",
         Simulation,
     ),
+    entry(
+        Bug::AnyPageIsTaken,
+        "any page with status 200 is taken for *committed*, such as a proxy's",
+        "M1",
+        Simulation,
+    ),
 ];

@@ -84,6 +84,7 @@ bugs! {
     HorizonIsIgnored = "horizon-is-ignored",
     CancelWithoutProof = "cancel-without-proof",
     SlowWorkIsNotRenewed = "slow-work-is-not-renewed",
+    AnyPageIsTaken = "any-page-is-taken",
 }
 
 /// The environment was not read so far.
