@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{InitiatorOutcome, Message, Name, OnBudgetSpent, Options};
+use crate::{Branch, InitiatorOutcome, Message, Name, OnBudgetSpent, Options};
 
 /// The version of what is hashed and how; stored beside the hash, so that a later one can tell.
 pub const CONTENT_HASH_VERSION: u8 = 1;
@@ -25,6 +25,7 @@ impl ContentHash {
         business_key: &str,
         options: &Options,
         messages: &[Message<P>],
+        branches: &[Branch<P>],
     ) -> Self {
         let mut hash = Sha256::new();
         let mut field = |bytes: &[u8]| {
@@ -46,6 +47,7 @@ impl ContentHash {
                 InitiatorOutcome::Local => 1,
                 InitiatorOutcome::Asked => 2,
                 InitiatorOutcome::None => 3,
+                InitiatorOutcome::Executed => 4,
             },
             match options.on_budget_spent {
                 OnBudgetSpent::Park => 1,
@@ -77,6 +79,10 @@ impl ContentHash {
                 }
             }
             field(b"");
+        }
+        // Nothing for none: a transaction without branches has the hash that it always had.
+        for branch in branches {
+            field(&branch.content().0);
         }
         Self(hash.finalize().into())
     }
@@ -112,6 +118,7 @@ mod tests {
             "b",
             options,
             messages,
+            &[],
         )
     }
 

@@ -7,6 +7,7 @@
 
 mod answer;
 mod backoff;
+mod branch;
 mod content;
 mod delivery;
 mod id;
@@ -22,6 +23,9 @@ mod transition;
 
 pub use answer::{CheckBackAnswer, DeliveryAnswer};
 pub use backoff::{Jitter, RetryPolicy};
+pub use branch::{
+    Branch, BranchAnswer, BranchCall, BranchState, TrySettled, settle_branch, settle_try,
+};
 pub use content::{CONTENT_HASH_VERSION, ContentHash};
 pub use delivery::{DeliveryState, Settled, settle};
 pub use id::{IdError, LeaseToken, NodeEpoch, Ordinal, TransactionId};

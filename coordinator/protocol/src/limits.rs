@@ -1,12 +1,14 @@
 //! Bounds on everything that comes from outside.
 
-use crate::Message;
+use crate::{Branch, Message};
 
 /// The bounds of one transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Messages of one transaction.
     pub messages: usize,
+    /// Branches of one transaction.
+    pub branches: usize,
     /// Bytes of one payload.
     pub payload_bytes: usize,
     /// Bytes of all payloads of one transaction.
@@ -23,6 +25,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             messages: 100,
+            branches: 100,
             payload_bytes: 1 << 20,
             transaction_bytes: 3 << 20,
             headers: 64,
@@ -51,6 +54,32 @@ impl Limits {
             || format!("length of {what} in bytes"),
             text.len(),
             self.text_bytes,
+        )
+    }
+
+    /// Checks branches that are registered together; `before` are registered already.
+    pub fn branches<P: AsRef<[u8]>>(
+        &self,
+        before: usize,
+        branches: &[Branch<P>],
+    ) -> Result<(), LimitError> {
+        let count = before.saturating_add(branches.len());
+        within(|| "number of branches".into(), count, self.branches)?;
+        for (n, branch) in branches.iter().enumerate() {
+            let payload = branch.payload.as_ref().len();
+            within(
+                || format!("payload of branch {n} in bytes"),
+                payload,
+                self.payload_bytes,
+            )?;
+            self.text(&format!("content_type of branch {n}"), &branch.content_type)?;
+            self.text(&format!("resource_id of branch {n}"), &branch.resource_id)?;
+        }
+        let total = branches.iter().map(|b| b.payload.as_ref().len()).sum();
+        within(
+            || "payloads of branches together in bytes".into(),
+            total,
+            self.transaction_bytes,
         )
     }
 

@@ -15,6 +15,15 @@ pub enum InitiatorOutcome {
     Asked,
     /// Nobody can be asked: the deadline cancels.
     None,
+    /// The coordinator runs every Try itself and decides by their answers (Execute); the deadline cancels.
+    Executed,
+}
+
+impl InitiatorOutcome {
+    /// Whether time alone cancels, since nobody knows of an outcome that could contradict it.
+    pub fn ends_with_the_deadline(self) -> bool {
+        matches!(self, Self::None | Self::Executed)
+    }
 }
 
 /// What happens when *in progress* was answered as often as the budget allows.

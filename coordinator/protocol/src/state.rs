@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Options, Phase};
+use crate::{InitiatorOutcome, Options, Phase};
 
 /// Why something waits for a person.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -53,6 +53,10 @@ pub enum Decider {
     Deadline,
     /// A spent check-back budget.
     Budget,
+    /// Every Try that the coordinator ran was answered OK (Execute).
+    Tries,
+    /// A Try that the coordinator ran was refused, for this reason (Execute).
+    Refusal(String),
     /// A person.
     Operator(String),
 }
@@ -64,6 +68,8 @@ impl fmt::Display for Decider {
             Self::CheckBack => f.write_str("check-back"),
             Self::Deadline => f.write_str("deadline"),
             Self::Budget => f.write_str("budget"),
+            Self::Tries => f.write_str("tries"),
+            Self::Refusal(reason) => write!(f, "refusal:{reason}"),
             Self::Operator(name) => write!(f, "operator:{name}"),
         }
     }
@@ -82,6 +88,10 @@ pub struct State {
     pub in_progress_answers: u32,
     /// Check-backs in a row that brought no answer; for the back-off only, never for the budget (P6).
     pub unanswered: u32,
+    /// Branches registered.
+    pub branches: u32,
+    /// Those of them whose Try the coordinator still has to run (Execute).
+    pub untried: u32,
     /// Effects neither done nor parked.
     pub open_effects: u32,
     /// Effects set aside.
@@ -97,6 +107,8 @@ impl State {
             parked: None,
             in_progress_answers: 0,
             unanswered: 0,
+            branches: 0,
+            untried: 0,
             open_effects: 0,
             parked_effects: 0,
         }
@@ -120,6 +132,13 @@ impl State {
             }
             Phase::Confirming | Phase::Cancelling if owed == 0 => {
                 Err("an unfinished transaction owes nothing")
+            }
+            _ if self.untried > 0 && self.options.outcome != InitiatorOutcome::Executed => {
+                Err("it waits for Trys that its initiator runs")
+            }
+            _ if self.untried > self.branches => Err("it waits for more Trys than it has branches"),
+            phase if phase != Phase::Prepared && self.untried > 0 => {
+                Err("a decided transaction waits for Trys")
             }
             phase if phase != Phase::Prepared && self.parked.is_some() => {
                 Err("a decided transaction is parked as a whole")

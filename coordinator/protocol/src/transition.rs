@@ -24,6 +24,12 @@ pub enum Event {
     Decide(Decision),
     /// A check-back was answered, or not.
     Answered(CheckBackAnswer, Jitter),
+    /// Further branches were registered.
+    BranchesRegistered(u32),
+    /// A Try that the coordinator ran was answered OK.
+    TriedOk,
+    /// A Try that the coordinator ran was refused, for this reason.
+    TryRefused(String),
     /// `check_after` has passed for a transaction that nobody can be asked about.
     DeadlinePassed,
     /// An operator decides; only what is parked.
@@ -75,6 +81,12 @@ pub enum Illegal {
     /// Only an undecided transaction is parked as a whole.
     #[error("the transaction is decided: only its effects can be parked")]
     NotPrepared,
+    /// No branch slips in beside a decision (T4).
+    #[error("the transaction was already decided: {0}; a branch is registered before that")]
+    TooLateToRegister(Decision),
+    /// A Try was reported that nobody waits for.
+    #[error("no such Try is awaited")]
+    NothingTried,
     /// More effects were reported than are owed.
     #[error("no such effect is owed")]
     NothingOwed,
@@ -92,14 +104,41 @@ pub fn transition(
             None if state.parked.is_none() => Err(Illegal::NotParked),
             _ => decide(state, decision, Decider::Operator(name), owed),
         },
-        Event::DeadlinePassed => match (state.phase, state.options.outcome) {
-            (Phase::Prepared, _) if planted!(DeadlineCancelsLocal) => {
+        Event::DeadlinePassed => match state.phase {
+            Phase::Prepared
+                if state.options.outcome.ends_with_the_deadline()
+                    || planted!(DeadlineCancelsLocal) =>
+            {
                 decide(state, Decision::Cancel, Decider::Deadline, owed)
             }
-            (Phase::Prepared, InitiatorOutcome::None) => {
-                decide(state, Decision::Cancel, Decider::Deadline, owed)
+            Phase::Prepared => Err(Illegal::CanBeAsked),
+            _ => Ok((state, vec![])),
+        },
+        Event::BranchesRegistered(count) => match state.phase.decision() {
+            Some(decided) => Err(Illegal::TooLateToRegister(decided)),
+            None => {
+                state.branches += count;
+                if state.options.outcome == InitiatorOutcome::Executed {
+                    state.untried += count;
+                }
+                Ok((state, vec![]))
             }
-            (Phase::Prepared, _) => Err(Illegal::CanBeAsked),
+        },
+        Event::TriedOk => match (state.phase, state.untried.checked_sub(1)) {
+            (Phase::Prepared, None) => Err(Illegal::NothingTried),
+            (Phase::Prepared, Some(0)) => {
+                state.untried = 0;
+                decide(state, Decision::Confirm, Decider::Tries, owed)
+            }
+            (Phase::Prepared, Some(left)) => {
+                state.untried = left;
+                Ok((state, vec![]))
+            }
+            _ => Ok((state, vec![])),
+        },
+        Event::TryRefused(reason) => match state.phase {
+            Phase::Prepared if state.untried == 0 => Err(Illegal::NothingTried),
+            Phase::Prepared => decide(state, Decision::Cancel, Decider::Refusal(reason), owed),
             _ => Ok((state, vec![])),
         },
         Event::Answered(answer, jitter) => answered(state, answer, jitter, owed),
@@ -136,7 +175,9 @@ pub fn transition(
         },
         Event::Unpark => match (state.phase, state.options.outcome) {
             // Nobody can be asked, so there is nothing to try again: its deadline stands.
-            (Phase::Prepared, InitiatorOutcome::None) if state.parked.is_none() => {
+            (Phase::Prepared, outcome)
+                if outcome.ends_with_the_deadline() && state.parked.is_none() =>
+            {
                 Ok((state, vec![]))
             }
             (Phase::Prepared, outcome) => {
@@ -146,7 +187,9 @@ pub fn transition(
                 state.unanswered = 0;
                 let wait = match outcome {
                     // To be due at once would be to cancel; its initiator gets the time it had at first.
-                    InitiatorOutcome::None => state.options.check_after,
+                    InitiatorOutcome::None | InitiatorOutcome::Executed => {
+                        state.options.check_after
+                    }
                     InitiatorOutcome::Local | InitiatorOutcome::Asked => Duration::ZERO,
                 };
                 Ok((state, vec![Effect::ArmCheckBack(wait)]))
@@ -171,6 +214,7 @@ fn decide(
     (state.open_effects, state.parked_effects) = owed(decision);
     state.phase = decision.entering();
     state.parked = None;
+    state.untried = 0;
     let (state, finished) = finish(state);
     let mut effects = vec![Effect::Decided(decision, by), Effect::DisarmCheckBack];
     effects.extend(finished);

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use earnest_protocol::{
-    InitiatorOutcome, LimitError, Limits, Message, Name, OnBudgetSpent, Options, OptionsError,
-    ParkReason, Topic,
+    Branch, InitiatorOutcome, LimitError, Limits, Message, Name, OnBudgetSpent, Options,
+    OptionsError, ParkReason, Topic,
 };
 
 const LIMITS: Limits = Limits {
     messages: 3,
+    branches: 3,
     payload_bytes: 10,
     transaction_bytes: 25,
     headers: 2,
@@ -114,6 +115,55 @@ fn every_text_is_bounded() {
     );
 }
 
+fn branch(payload: usize) -> Branch {
+    Branch {
+        service: "account".parse().expect("a name"),
+        action: "debit".parse().expect("a name"),
+        resource_id: String::new(),
+        payload: vec![0; payload],
+        content_type: String::new(),
+    }
+}
+
+#[test]
+fn branches_are_bounded_in_number_and_bytes() {
+    let found = |before, branches: &[Branch]| {
+        let refused = LIMITS.branches(before, branches);
+        refused.map_err(|e| (e.what, e.found, e.allowed))
+    };
+    let refused = |what: &str, found, allowed| Err((what.to_owned(), found, allowed));
+    assert_eq!(found(1, &[branch(10), branch(10)]), Ok(()));
+    assert_eq!(
+        found(2, &[branch(1), branch(1)]),
+        refused("number of branches", 4, 3)
+    );
+    assert_eq!(
+        found(0, &[branch(1), branch(11)]),
+        refused("payload of branch 1 in bytes", 11, 10)
+    );
+    let together = [branch(10), branch(10), branch(6)];
+    assert_eq!(
+        found(0, &together),
+        refused("payloads of branches together in bytes", 26, 25)
+    );
+    let long = Branch {
+        content_type: "123456".into(),
+        ..branch(1)
+    };
+    assert_eq!(
+        found(0, &[long]),
+        refused("length of content_type of branch 0 in bytes", 6, 5)
+    );
+    let long = Branch {
+        resource_id: "123456".into(),
+        ..branch(1)
+    };
+    assert_eq!(
+        found(0, &[long]),
+        refused("length of resource_id of branch 0 in bytes", 6, 5)
+    );
+}
+
 #[test]
 fn names_and_topics_are_bounded() {
     assert!("x".repeat(128).parse::<Name>().is_ok());
@@ -155,6 +205,7 @@ fn p6_only_without_a_local_outcome_may_the_budget_cancel() {
         InitiatorOutcome::Local,
         InitiatorOutcome::Asked,
         InitiatorOutcome::None,
+        InitiatorOutcome::Executed,
     ] {
         let options = |on_budget_spent| Options {
             outcome,
@@ -165,7 +216,7 @@ fn p6_only_without_a_local_outcome_may_the_budget_cancel() {
         let cancels = options(OnBudgetSpent::Cancel).validate();
         let expected = match outcome {
             InitiatorOutcome::Local => Err(OptionsError::CancelWithLocalOutcome),
-            InitiatorOutcome::Asked | InitiatorOutcome::None => Ok(()),
+            InitiatorOutcome::Asked | InitiatorOutcome::None | InitiatorOutcome::Executed => Ok(()),
         };
         assert_eq!(cancels, expected, "{outcome:?}");
     }

@@ -13,7 +13,8 @@ fn any_options() -> impl Strategy<Value = Options> {
     let outcome = prop_oneof![
         Just(InitiatorOutcome::Local),
         Just(InitiatorOutcome::Asked),
-        Just(InitiatorOutcome::None)
+        Just(InitiatorOutcome::None),
+        Just(InitiatorOutcome::Executed)
     ];
     let spent = prop_oneof![Just(OnBudgetSpent::Park), Just(OnBudgetSpent::Cancel)];
     (outcome, spent, 0..6_u32).prop_map(|(outcome, on_budget_spent, check_back_budget)| Options {
@@ -42,6 +43,9 @@ fn any_event() -> impl Strategy<Value = Event> {
         2 => Just(Event::EffectUnparked),
         1 => Just(Event::Park(ParkReason::new("look at it first"))),
         1 => Just(Event::Unpark),
+        2 => (0..3_u32).prop_map(Event::BranchesRegistered),
+        4 => Just(Event::TriedOk),
+        1 => Just(Event::TryRefused("no".into())),
     ]
 }
 

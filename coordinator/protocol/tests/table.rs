@@ -31,6 +31,8 @@ enum Rule {
     Contradicted(Decision, CheckBackAnswer),
     /// (open, parked) effects from now on.
     Owes(u32, u32),
+    /// (registered, untried) branches from now on; undecided still.
+    Branches(u32, u32),
 }
 
 /// The rules, phase by phase: undecided, owing, over.
@@ -44,15 +46,28 @@ fn rule(state: &State, event: &Event) -> Rule {
 
 fn undecided(state: &State, event: &Event) -> Rule {
     let parked = state.parked.is_some();
+    let nobody_knows = matches!(
+        state.options.outcome,
+        InitiatorOutcome::None | InitiatorOutcome::Executed
+    );
     match event {
         Event::Decide(decision) => Rule::Decided(*decision, Decider::Initiator),
         Event::OperatorDecides(decision, who) if parked => {
             Rule::Decided(*decision, Decider::Operator(who.clone()))
         }
         Event::OperatorDecides(..) => Rule::Refused(Illegal::NotParked),
-        Event::DeadlinePassed if state.options.outcome == InitiatorOutcome::None => {
-            Rule::Decided(Decision::Cancel, Decider::Deadline)
+        Event::BranchesRegistered(more) => {
+            let executed = state.options.outcome == InitiatorOutcome::Executed;
+            let untried = if executed { *more } else { 0 };
+            Rule::Branches(state.branches + more, state.untried + untried)
         }
+        Event::TriedOk | Event::TryRefused(_) if state.untried == 0 => {
+            Rule::Refused(Illegal::NothingTried)
+        }
+        Event::TriedOk if state.untried == 1 => Rule::Decided(Decision::Confirm, Decider::Tries),
+        Event::TriedOk => Rule::Branches(state.branches, state.untried - 1),
+        Event::TryRefused(why) => Rule::Decided(Decision::Cancel, Decider::Refusal(why.clone())),
+        Event::DeadlinePassed if nobody_knows => Rule::Decided(Decision::Cancel, Decider::Deadline),
         Event::DeadlinePassed => Rule::Refused(Illegal::CanBeAsked),
         Event::Answered(CheckBackAnswer::Committed, _) => {
             Rule::Decided(Decision::Confirm, Decider::CheckBack)
@@ -81,9 +96,7 @@ fn undecided(state: &State, event: &Event) -> Rule {
             Rule::Refused(Illegal::NothingOwed)
         }
         Event::Park(_) => Rule::Parked,
-        Event::Unpark if state.options.outcome != InitiatorOutcome::None => {
-            Rule::TakenUp(Duration::ZERO)
-        }
+        Event::Unpark if !nobody_knows => Rule::TakenUp(Duration::ZERO),
         // Nobody can be asked, and an operator's *try again* must not cancel.
         Event::Unpark if parked => Rule::TakenUp(state.options.check_after),
         Event::Unpark => Rule::Nothing,
@@ -105,7 +118,11 @@ fn decided(state: &State, event: &Event, stands: Decision) -> Rule {
         Event::Decide(_) | Event::OperatorDecides(..) if said != Some(stands) => {
             Rule::Refused(Illegal::AlreadyDecided(stands))
         }
-        Event::Answered(..)
+        // A branch beside a decision would be an orphan (T4).
+        Event::BranchesRegistered(_) => Rule::Refused(Illegal::TooLateToRegister(stands)),
+        Event::TriedOk
+        | Event::TryRefused(_)
+        | Event::Answered(..)
         | Event::Decide(_)
         | Event::OperatorDecides(..)
         | Event::DeadlinePassed => Rule::Nothing,
@@ -119,47 +136,62 @@ fn decided(state: &State, event: &Event, stands: Decision) -> Rule {
     }
 }
 
+/// Every combination that a store may hold.
 fn every_state() -> Vec<State> {
-    let mut states = Vec::new();
-    for phase in Phase::ALL {
-        for outcome in [
-            InitiatorOutcome::Local,
-            InitiatorOutcome::Asked,
-            InitiatorOutcome::None,
-        ] {
-            for on_budget_spent in [OnBudgetSpent::Park, OnBudgetSpent::Cancel] {
-                for check_back_budget in [0, 1, BUDGET] {
-                    let options = Options {
-                        outcome,
-                        on_budget_spent,
-                        check_back_budget,
-                        ..Options::default()
-                    };
-                    for in_progress_answers in [0, 1, BUDGET - 2, BUDGET - 1, BUDGET, BUDGET + 1] {
-                        for unanswered in [0, 1, 100] {
-                            for (open_effects, parked_effects) in
-                                [(0, 0), (1, 0), (0, 1), (1, 1), (2, 0), (2, 3)]
-                            {
-                                for parked in [None, Some(ParkReason::new("first"))] {
-                                    states.push(State {
-                                        phase,
-                                        options,
-                                        parked,
-                                        in_progress_answers,
-                                        unanswered,
-                                        open_effects,
-                                        parked_effects,
-                                    });
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
+    let mut states = vec![State::prepared(Options::default())];
+    vary(&mut states, Phase::ALL, |state, phase| state.phase = phase);
+    let outcomes = [
+        InitiatorOutcome::Local,
+        InitiatorOutcome::Asked,
+        InitiatorOutcome::None,
+        InitiatorOutcome::Executed,
+    ];
+    vary(&mut states, outcomes, |state, outcome| {
+        state.options.outcome = outcome;
+    });
+    let spent = [OnBudgetSpent::Park, OnBudgetSpent::Cancel];
+    vary(&mut states, spent, |state, on_budget_spent| {
+        state.options.on_budget_spent = on_budget_spent;
+    });
+    vary(&mut states, [0, 1, BUDGET], |state, budget| {
+        state.options.check_back_budget = budget;
+    });
+    let answers = [0, 1, BUDGET - 2, BUDGET - 1, BUDGET, BUDGET + 1];
+    vary(&mut states, answers, |state, answers| {
+        state.in_progress_answers = answers;
+    });
+    vary(&mut states, [0, 1, 100], |state, unanswered| {
+        state.unanswered = unanswered;
+    });
+    let owed = [(0, 0), (1, 0), (0, 1), (1, 1), (2, 0), (2, 3)];
+    vary(&mut states, owed, |state, owed| {
+        (state.open_effects, state.parked_effects) = owed;
+    });
+    let branches = [(0, 0), (2, 0), (2, 1), (3, 2)];
+    vary(&mut states, branches, |state, branches| {
+        (state.branches, state.untried) = branches;
+    });
+    let parked = [None, Some(ParkReason::new("first"))];
+    vary(&mut states, parked, |state, parked| state.parked = parked);
     states.retain(|state| state.validate().is_ok());
     states
+}
+
+/// Each of `states` with each of `values`.
+fn vary<T: Clone, const N: usize>(
+    states: &mut Vec<State>,
+    values: [T; N],
+    set: impl Fn(&mut State, T),
+) {
+    *states = states
+        .iter()
+        .flat_map(|state| values.iter().map(move |value| (state, value)))
+        .map(|(state, value)| {
+            let mut state = state.clone();
+            set(&mut state, value.clone());
+            state
+        })
+        .collect();
 }
 
 fn every_event() -> Vec<Event> {
@@ -168,6 +200,9 @@ fn every_event() -> Vec<Event> {
         Event::EffectDone,
         Event::EffectParked,
         Event::EffectUnparked,
+        Event::BranchesRegistered(2),
+        Event::TriedOk,
+        Event::TryRefused("no".into()),
         Event::Park(ParkReason::new("second")),
         Event::Unpark,
     ];
@@ -237,6 +272,7 @@ fn check_cell(before: &State, event: &Event, would_owe: (u32, u32)) {
             let expected = State {
                 phase,
                 parked: None,
+                untried: 0,
                 open_effects,
                 parked_effects,
                 in_progress_answers: counts.0,
@@ -265,6 +301,18 @@ fn check_cell(before: &State, event: &Event, would_owe: (u32, u32)) {
                 wait > Duration::ZERO && wait <= Duration::from_mins(1),
                 "{wait:?}: {shown}"
             );
+        }
+        Rule::Branches(branches, untried) => {
+            assert_eq!(
+                after,
+                State {
+                    branches,
+                    untried,
+                    ..before.clone()
+                },
+                "{shown}"
+            );
+            assert_eq!(effects, [], "{shown}");
         }
         Rule::Parked => {
             assert!(after.parked.is_some(), "{shown}");
