@@ -3,11 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use earnest_protocol::{
-    CheckBackAnswer, ContentHash, Decision, Jitter, LeaseToken, Name, NodeEpoch, Options,
-    ParkReason, Settled, Topic, TransactionId,
+    CheckBackAnswer, ContentHash, Decision, Jitter, LeaseToken, Name, NodeEpoch, Options, Ordinal,
+    ParkReason, Settled, Topic, TransactionId, TrySettled,
 };
 
-use crate::{DeliveryKey, Line, Mark, Message, Target, TransactionRow, Work};
+use crate::{
+    Branch, BranchKey, DeliveryKey, Line, Mark, Message, Target, TransactionRow, Work,
+};
 
 /// A transaction as Prepare or Submit declares it, checked against the limits.
 #[derive(Debug, Clone)]
@@ -28,6 +30,8 @@ pub struct NewTransaction {
     pub content: ContentHash,
     /// In order.
     pub messages: Vec<Message>,
+    /// In order; further ones may be registered while it is undecided.
+    pub branches: Vec<Branch>,
     /// W3C trace context; empty: none.
     pub traceparent: String,
 }
@@ -73,6 +77,45 @@ pub struct DeliverySettled {
     pub note: Option<AttemptNote>,
 }
 
+/// Further branches of a transaction.
+#[derive(Debug, Clone)]
+pub struct RegisterBranches {
+    /// Which transaction.
+    pub id: TransactionId,
+    /// Who says so; `None`: they did not say.
+    pub initiator: Option<Name>,
+    /// Each in its place. A place that is taken by the same content is passed over, so that the call may be repeated.
+    pub branches: Vec<(Ordinal, Branch)>,
+    /// How many the transaction may have.
+    pub limit: u32,
+}
+
+/// The end of one attempt of a Confirm or Cancel.
+#[derive(Debug, Clone)]
+pub struct BranchSettled {
+    /// Of what.
+    pub key: BranchKey,
+    /// Under which lease.
+    pub token: LeaseToken,
+    /// What it led to.
+    pub settled: Settled,
+    /// How it went; `None`: it succeeded.
+    pub note: Option<AttemptNote>,
+}
+
+/// The end of one attempt of a Try that the coordinator ran.
+#[derive(Debug, Clone)]
+pub struct BranchTried {
+    /// Of what.
+    pub key: BranchKey,
+    /// Under which lease.
+    pub token: LeaseToken,
+    /// What it led to.
+    pub settled: TrySettled,
+    /// How it went; `None`: it succeeded.
+    pub note: Option<AttemptNote>,
+}
+
 /// What a person does to a transaction.
 #[derive(Debug, Clone)]
 pub enum OperatorAction {
@@ -93,6 +136,19 @@ pub enum Command {
     Submit(Box<NewTransaction>),
     /// The initiator decides.
     Decide(Decide),
+    /// Register further branches.
+    RegisterBranches(Box<RegisterBranches>),
+    /// A Try came to an end.
+    BranchTried(Box<BranchTried>),
+    /// A Confirm or Cancel of a branch came to an end.
+    BranchSettled(Box<BranchSettled>),
+    /// Gives back a call of a branch that was not attempted; due again at once.
+    ReleaseBranch {
+        /// Which.
+        key: BranchKey,
+        /// Under which lease.
+        token: LeaseToken,
+    },
     /// A check-back came to an end.
     CheckedBack {
         /// Which transaction.
@@ -153,6 +209,10 @@ impl Command {
             | Self::ReleaseCheckBack { id, .. }
             | Self::Operator { id, .. } => *id,
             Self::DeliverySettled(settled) => settled.key.transaction,
+            Self::RegisterBranches(register) => register.id,
+            Self::BranchTried(tried) => tried.key.transaction,
+            Self::BranchSettled(settled) => settled.key.transaction,
+            Self::ReleaseBranch { key, .. } => key.transaction,
             Self::ReleaseDelivery { key, .. } => key.transaction,
         }
     }
@@ -166,7 +226,12 @@ impl Command {
                     let headers: usize = m.headers.iter().map(|(k, v)| k.len() + v.len()).sum();
                     m.payload.len() + headers + m.key.len() + ROW
                 };
-                ROW + new.messages.iter().map(of).sum::<usize>()
+                let branches = new.branches.iter().map(|b| b.payload.len() + ROW);
+                ROW + new.messages.iter().map(of).sum::<usize>() + branches.sum::<usize>()
+            }
+            Self::RegisterBranches(register) => {
+                let branches = register.branches.iter().map(|(_, b)| b.payload.len() + ROW);
+                ROW + branches.sum::<usize>()
             }
             _ => ROW,
         }
@@ -179,6 +244,10 @@ impl Command {
             Self::Submit(_) => "submit",
             Self::Decide(decide) if decide.decision == Decision::Confirm => "confirm",
             Self::Decide(_) => "cancel",
+            Self::RegisterBranches(_) => "register_branches",
+            Self::BranchTried(_) => "branch_tried",
+            Self::BranchSettled(_) => "branch_settled",
+            Self::ReleaseBranch { .. } => "release_branch",
             Self::CheckedBack { .. } => "checked_back",
             Self::DeadlinePassed { .. } => "deadline_passed",
             Self::DeliverySettled(_) => "delivery_settled",
@@ -242,6 +311,22 @@ pub enum Rejection {
     NoSubscription {
         /// The topic.
         topic: Topic,
+    },
+    /// Another branch has that place already.
+    #[error("{key} exists with other content")]
+    BranchReused {
+        /// Which.
+        key: BranchKey,
+    },
+    /// More branches than a transaction may have.
+    #[error("transaction {id} would have {found} branches; at most {limit} are allowed")]
+    TooManyBranches {
+        /// The id.
+        id: TransactionId,
+        /// How many it would have.
+        found: u32,
+        /// How many it may have.
+        limit: u32,
     },
     /// Made before the purge horizon: whether it was known once can't be told any more.
     #[error("transaction id {id} is older than what is kept")]

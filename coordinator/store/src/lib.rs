@@ -31,8 +31,9 @@ mod working_set;
 
 pub use clock::Clock;
 pub use command::{
-    Admission, AdmitNone, Applied, AttemptNote, Command, Decide, DeliverySettled, LeaseGrant,
-    NewTransaction, OperatorAction, Rejection, Reply,
+    Admission, AdmitNone, Applied, AttemptNote, BranchSettled, BranchTried, Command, Decide,
+    DeliverySettled, LeaseGrant, NewTransaction, OperatorAction, RegisterBranches, Rejection,
+    Reply,
 };
 pub use error::StoreError;
 #[cfg(any(test, feature = "fill"))]
@@ -43,15 +44,18 @@ pub use mysql::{MySqlOptions, MySqlStore};
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use query::{Backlog, Cursor, Detail, Page, TransactionFilter};
 pub use row::{
-    AttemptKind, AttemptRow, AuditRow, DeliveryKey, DeliveryRow, Destination, Endpoint,
-    EndpointProtocol, ServiceRow, SubscriptionRow, TransactionRow,
+    AttemptKind, AttemptRow, AuditRow, BranchKey, BranchRow, DeliveryKey, DeliveryRow, Destination,
+    Endpoint, EndpointProtocol, ServiceRow, SubscriptionRow, TransactionRow,
 };
 pub use sqlite::{SqliteOptions, SqliteStore, Synchronous};
 pub use store::{
     ClaimRequest, Claimed, Durability, JournalStore, LeaseStore, PurgeReport, QueryStore,
     RecallStore, RegistryStore, RetentionStore, Store,
 };
-pub use work::{CheckBackWork, DeliveryWork, Target, Work};
+pub use work::{BranchWork, CheckBackWork, DeliveryWork, Target, Work};
 
 /// A message's payload, shared between the store, the driver and the sinks without copying.
 pub type Message = earnest_protocol::Message<bytes::Bytes>;
+
+/// The same for a branch.
+pub type Branch = earnest_protocol::Branch<bytes::Bytes>;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use earnest_protocol::{Name, Phase, Timestamp, Topic, TransactionId};
 
-use crate::{AttemptRow, DeliveryRow, Message, TransactionRow};
+use crate::{AttemptRow, Branch, BranchRow, DeliveryRow, Message, TransactionRow};
 
 /// Which transactions; everything given must hold.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +47,8 @@ pub struct Detail {
     pub messages: Vec<Message>,
     /// By message and subscription.
     pub deliveries: Vec<DeliveryRow>,
+    /// By ordinal, each with what it says.
+    pub branches: Vec<(BranchRow, Branch)>,
     /// The newest 100, newest first.
     pub attempts: Vec<AttemptRow>,
 }

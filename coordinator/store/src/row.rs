@@ -3,8 +3,8 @@
 use std::{fmt, time::Duration};
 
 use earnest_protocol::{
-    ContentHash, Decider, DeliveryState, LeaseToken, Name, NodeEpoch, Ordinal, ParkReason,
-    RetryPolicy, State, Timestamp, Topic, TransactionId,
+    BranchCall, BranchState, ContentHash, Decider, DeliveryState, LeaseToken, Name, NodeEpoch,
+    Ordinal, ParkReason, RetryPolicy, State, Timestamp, Topic, TransactionId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +102,48 @@ pub struct DeliveryRow {
     pub token: LeaseToken,
 }
 
+/// What names one branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BranchKey {
+    /// The transaction.
+    pub transaction: TransactionId,
+    /// Its place in it, chosen by the initiator.
+    pub ordinal: Ordinal,
+}
+
+impl fmt::Display for BranchKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/branch {}", self.transaction, self.ordinal)
+    }
+}
+
+/// The hot row of a branch; what it says ([`Branch`](crate::Branch)) is kept apart and never rewritten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchRow {
+    /// What it is.
+    pub key: BranchKey,
+    /// The transaction's namespace.
+    pub namespace: Name,
+    /// The participant.
+    pub service: Name,
+    /// Where it stands.
+    pub state: BranchState,
+    /// Attempts made of the call that it waits for.
+    pub attempts: u32,
+    /// When the next attempt is due; `None`: nothing is owed, or it is parked.
+    pub due: Option<Timestamp>,
+    /// When it was registered.
+    pub created_at: Timestamp,
+    /// When the participant acknowledged the decision.
+    pub done_at: Option<Timestamp>,
+    /// Why it is parked.
+    pub parked: Option<ParkReason>,
+    /// Who holds it; `None`: free.
+    pub holder: Option<NodeEpoch>,
+    /// The token of the last claim.
+    pub token: LeaseToken,
+}
+
 /// Which call an attempt made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AttemptKind {
@@ -109,6 +151,8 @@ pub enum AttemptKind {
     CheckBack,
     /// A delivery of it.
     Delivery(Ordinal, Option<Name>),
+    /// A call of a branch of it.
+    Branch(Ordinal, BranchCall),
 }
 
 /// A call that did not succeed.

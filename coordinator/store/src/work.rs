@@ -2,9 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use earnest_protocol::{LeaseToken, Name, Options, Timestamp, TransactionId};
+use earnest_protocol::{BranchCall, LeaseToken, Name, Options, Timestamp, TransactionId};
 
-use crate::{Command, DeliveryKey, Message, SubscriptionRow};
+use crate::{Branch, BranchKey, Command, DeliveryKey, Message, SubscriptionRow};
 
 /// What concurrency, breakers and claims are bounded by: one dead or slow target must cost the others
 /// nothing (P12).
@@ -14,6 +14,8 @@ pub enum Target {
     Initiator(Name, Name),
     /// Deliveries of a subscription: namespace, subscription.
     Subscription(Name, Name),
+    /// Branches of a participant: namespace, service.
+    Participant(Name, Name),
 }
 
 impl fmt::Display for Target {
@@ -21,6 +23,7 @@ impl fmt::Display for Target {
         match self {
             Self::Initiator(namespace, name) => write!(f, "initiator {namespace}/{name}"),
             Self::Subscription(namespace, name) => write!(f, "subscription {namespace}/{name}"),
+            Self::Participant(namespace, name) => write!(f, "participant {namespace}/{name}"),
         }
     }
 }
@@ -71,6 +74,29 @@ pub struct DeliveryWork {
     pub traceparent: String,
 }
 
+/// A leased call of a branch.
+#[derive(Debug, Clone)]
+pub struct BranchWork {
+    /// Which branch.
+    pub key: BranchKey,
+    /// The lease.
+    pub token: LeaseToken,
+    /// What to call.
+    pub call: BranchCall,
+    /// Whom, and with what.
+    pub branch: Branch,
+    /// Scopes the service.
+    pub namespace: Name,
+    /// Who opened the transaction.
+    pub initiator: Name,
+    /// The store's time of the Prepare.
+    pub created_at: Timestamp,
+    /// The number of this attempt, from 1.
+    pub attempt: u32,
+    /// W3C trace context.
+    pub traceparent: String,
+}
+
 /// Leased work of any kind.
 #[derive(Debug, Clone)]
 pub enum Work {
@@ -78,6 +104,8 @@ pub enum Work {
     CheckBack(Box<CheckBackWork>),
     /// Hand a message on.
     Delivery(Box<DeliveryWork>),
+    /// Call a participant.
+    Branch(Box<BranchWork>),
 }
 
 impl Work {
@@ -91,6 +119,9 @@ impl Work {
                 work.subscription.namespace.clone(),
                 work.subscription.name.clone(),
             ),
+            Self::Branch(work) => {
+                Target::Participant(work.namespace.clone(), work.branch.service.clone())
+            }
         }
     }
 
@@ -106,7 +137,17 @@ impl Work {
                 key: work.key,
                 token: work.token,
             },
+            Self::Branch(work) => Command::ReleaseBranch {
+                key: work.key,
+                token: work.token,
+            },
         }
+    }
+}
+
+impl From<BranchWork> for Work {
+    fn from(work: BranchWork) -> Self {
+        Self::Branch(Box::new(work))
     }
 }
 

@@ -8,8 +8,8 @@ use earnest_protocol::{
 
 use super::{Engine, Outcome, Rows, prepare::transaction};
 use crate::{
-    Decide, DeliveryKey, DeliveryRow, DeliveryWork, Message, Rejection, StoreError,
-    SubscriptionRow, Target, TransactionRow, Work, planted::planted,
+    Branch, BranchRow, Decide, DeliveryKey, DeliveryRow, DeliveryWork, Message, Rejection,
+    StoreError, SubscriptionRow, Target, TransactionRow, Work, planted::planted,
 };
 
 /// What a confirm would owe: each message with each subscription of its topic as it is now, in the same
@@ -17,14 +17,16 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Plan {
     messages: Vec<(Ordinal, Message, Vec<Arc<SubscriptionRow>>)>,
+    branches: Vec<(BranchRow, Branch)>,
     allow_no_subscription: bool,
 }
 
 impl Plan {
     /// (open, parked) effects that `decision` owes.
     pub(super) fn owed(&self, decision: Decision) -> (u32, u32) {
+        let branches = u32::try_from(self.branches.len()).unwrap_or(u32::MAX);
         if decision == Decision::Cancel && !planted!(CancelOwes) {
-            return (0, 0);
+            return (branches, 0);
         }
         let open = self
             .messages
@@ -42,7 +44,9 @@ impl Plan {
             lost
         };
         (
-            u32::try_from(open).unwrap_or(u32::MAX),
+            u32::try_from(open)
+                .unwrap_or(u32::MAX)
+                .saturating_add(branches),
             u32::try_from(parked).unwrap_or(u32::MAX),
         )
     }
@@ -110,11 +114,18 @@ impl<R: Rows> Engine<'_, R> {
 
     /// What a confirm of an undecided `row` would owe; nothing for a decided one.
     pub(super) fn plan(&mut self, row: &TransactionRow) -> Result<Plan, StoreError> {
-        if row.state.phase.decision().is_some() || row.message_count == 0 {
+        if row.state.phase.decision().is_some() {
             return Ok(Plan::default());
         }
-        let messages = self.rows.messages(row.id)?;
-        self.plan_of(row, &messages)
+        let mut plan = Plan::default();
+        if row.message_count > 0 {
+            let messages = self.rows.messages(row.id)?;
+            plan = self.plan_of(row, &messages)?;
+        }
+        if row.state.branches > 0 {
+            plan.branches = self.rows.branches(row.id)?;
+        }
+        Ok(plan)
     }
 
     pub(super) fn plan_of(
@@ -124,6 +135,7 @@ impl<R: Rows> Engine<'_, R> {
     ) -> Result<Plan, StoreError> {
         let mut plan = Plan {
             messages: vec![],
+            branches: vec![],
             allow_no_subscription: row.state.options.allow_no_subscription,
         };
         for (ordinal, message) in (0..).map(Ordinal).zip(messages) {
@@ -135,6 +147,9 @@ impl<R: Rows> Engine<'_, R> {
 
     /// Records what the decision of `row` owes, and leases what the node has room for.
     pub(super) fn owe(&mut self, row: &TransactionRow, plan: Plan) -> Result<(), StoreError> {
+        for (branch, content) in plan.branches {
+            self.owe_branch(row, branch, content)?;
+        }
         if row.state.phase.decision() != Some(Decision::Confirm) && !planted!(CancelOwes) {
             return Ok(());
         }

@@ -3,6 +3,7 @@
 //! Runs inside the store's database transaction, over rows it has exclusive use of. It reads rows, asks
 //! the protocol what may happen, and writes rows; it never touches SQL, a clock or a socket.
 
+mod branch;
 mod decide;
 mod deliver;
 mod operator;
@@ -16,6 +17,7 @@ use earnest_protocol::{
     transition,
 };
 
+pub(crate) use branch::branch_work;
 pub(crate) use decide::delivery_work;
 pub(crate) use rows::Rows;
 pub(crate) use service::{LOOKED_AT, ask_again};
@@ -79,6 +81,10 @@ impl<R: Rows> Engine<'_, R> {
                 note,
             } => self.checked_back(*id, *token, *answer, *jitter, note),
             Command::DeadlinePassed { id, token } => self.deadline_passed(*id, *token),
+            Command::RegisterBranches(register) => self.register_branches(register),
+            Command::BranchTried(tried) => self.branch_tried(tried),
+            Command::BranchSettled(settled) => self.branch_settled(settled),
+            Command::ReleaseBranch { key, token } => self.release_branch(key, *token),
             Command::DeliverySettled(settled) => self.delivery_settled(settled),
             Command::ReleaseDelivery { key, token } => self.release_delivery(key, *token),
             Command::ReleaseCheckBack { id, token } => self.release_check_back(*id, *token),

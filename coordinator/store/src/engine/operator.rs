@@ -1,8 +1,10 @@
 //! What a person does, always with an audit line.
 
-use earnest_protocol::{DeliveryState, Effect, Event, Illegal, ParkReason, TransactionId};
+use earnest_protocol::{
+    BranchState, DeliveryState, Effect, Event, Illegal, ParkReason, TransactionId,
+};
 
-use super::{Engine, Outcome, Rows, deliver::release};
+use super::{Engine, Outcome, Rows, branch, deliver::release};
 use crate::{
     AuditRow, DeliveryRow, OperatorAction, Rejection, Reply, StoreError, TransactionRow,
     planted::planted,
@@ -74,9 +76,10 @@ impl<R: Rows> Engine<'_, R> {
                 self.count(row, Event::Unpark)?;
             }
             let is_due = row.check_due.is_some_and(|due| due <= self.now);
-            return Ok(Ok((false, u32::from(is_due))));
+            let tries = self.retry_branches(row)?;
+            return Ok(Ok((false, u32::from(is_due) + tries)));
         }
-        let mut made_due = 0;
+        let mut made_due = self.retry_branches(row)?;
         for mut delivery in self.rows.deliveries(row.id)? {
             if delivery.key.subscription.is_none() {
                 made_due += self.adopt(row, &delivery)?;
@@ -85,6 +88,60 @@ impl<R: Rows> Engine<'_, R> {
             }
         }
         Ok(Ok((false, made_due)))
+    }
+
+    /// Makes every call of a branch that waits, or is parked, due now.
+    fn retry_branches(&mut self, row: &mut TransactionRow) -> Result<u32, StoreError> {
+        let mut made_due = 0;
+        if row.state.branches == 0 {
+            return Ok(0);
+        }
+        for (mut branch, _) in self.rows.branches(row.id)? {
+            let waits = match branch.state {
+                BranchState::Trying | BranchState::Pending => branch.holder.is_none(),
+                BranchState::Parked => {
+                    branch.state = BranchState::Pending;
+                    branch.parked = None;
+                    self.count(row, Event::EffectUnparked)?;
+                    true
+                }
+                BranchState::Registered | BranchState::Tried | BranchState::Done => false,
+            };
+            if waits {
+                branch.due = Some(self.now);
+                self.rows.update_branch(&branch)?;
+                made_due += 1;
+            }
+        }
+        Ok(made_due)
+    }
+
+    /// Sets what is owed to branches aside; an undecided transaction's Trys just stop. Whether there was any.
+    fn park_branches(
+        &mut self,
+        row: &mut TransactionRow,
+        reason: &ParkReason,
+    ) -> Result<bool, StoreError> {
+        let mut parked = false;
+        if row.state.branches == 0 {
+            return Ok(false);
+        }
+        for (mut branch, _) in self.rows.branches(row.id)? {
+            let is_owed = branch.state == BranchState::Pending;
+            if !is_owed && branch.state != BranchState::Trying {
+                continue;
+            }
+            branch::release(&mut branch);
+            branch.due = None;
+            if is_owed {
+                branch.state = BranchState::Parked;
+                branch.parked = Some(reason.clone());
+                self.count(row, Event::EffectParked)?;
+            }
+            self.rows.update_branch(&branch)?;
+            parked = true;
+        }
+        Ok(parked)
     }
 
     fn make_due(
@@ -139,9 +196,10 @@ impl<R: Rows> Engine<'_, R> {
     fn park(&mut self, row: &mut TransactionRow, reason: &ParkReason) -> Result<Done, StoreError> {
         if row.state.phase.decision().is_none() {
             self.count(row, Event::Park(reason.clone()))?;
+            self.park_branches(row, reason)?;
             return Ok(Ok((false, 0)));
         }
-        let mut parked = false;
+        let mut parked = self.park_branches(row, reason)?;
         for mut delivery in self.rows.deliveries(row.id)? {
             if delivery.state != DeliveryState::Pending {
                 continue;

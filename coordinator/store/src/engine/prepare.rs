@@ -14,6 +14,7 @@ impl<R: Rows> Engine<'_, R> {
                 let row = self.new_row(new);
                 self.rows.insert_transaction(&row)?;
                 self.insert_messages(new)?;
+                self.insert_branches(&row, &new.branches)?;
                 Ok(Ok(transaction(row, true, false)))
             }
         }
@@ -109,7 +110,7 @@ impl<R: Rows> Engine<'_, R> {
             message_count: u32::try_from(new.messages.len()).unwrap_or(u32::MAX),
             traceparent: new.traceparent.clone(),
             created_at: self.now,
-            state: State::prepared(new.options),
+            state: new_state(new),
             decided: None,
             finished_at: None,
             check_due: Some(self.now.after(new.options.check_after)),
@@ -125,6 +126,21 @@ impl<R: Rows> Engine<'_, R> {
             self.rows.insert_message(new.id, ordinal, message)?;
         }
         Ok(())
+    }
+}
+
+/// Undecided, with the branches that Prepare names.
+fn new_state(new: &NewTransaction) -> State {
+    let prepared = State::prepared(new.options);
+    let branches = u32::try_from(new.branches.len()).unwrap_or(u32::MAX);
+    match transition(
+        prepared.clone(),
+        Event::BranchesRegistered(branches),
+        |_| (0, 0),
+    ) {
+        Ok((state, _)) => state,
+        // Only what is decided refuses branches.
+        Err(_) => prepared,
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use earnest_protocol::{Name, Ordinal, Timestamp, Topic, TransactionId};
 
 use crate::{
-    AttemptKind, AttemptRow, AuditRow, DeliveryKey, DeliveryRow, Message, StoreError,
-    SubscriptionRow, TransactionRow,
+    AttemptKind, AttemptRow, AuditRow, Branch, BranchKey, BranchRow, DeliveryKey, DeliveryRow,
+    Message, StoreError, SubscriptionRow, TransactionRow,
 };
 
 /// Rows inside one open database transaction, of which this is the only writer.
@@ -72,6 +72,15 @@ pub(crate) trait Rows {
         subscription: &Name,
         key: &str,
     ) -> Result<Option<DeliveryRow>, StoreError>;
+
+    /// A new one, with what it says, which is only ever inserted.
+    fn insert_branch(&mut self, row: &BranchRow, branch: &Branch) -> Result<(), StoreError>;
+    /// One branch.
+    fn branch(&mut self, key: &BranchKey) -> Result<Option<BranchRow>, StoreError>;
+    /// Rewrites it.
+    fn update_branch(&mut self, row: &BranchRow) -> Result<(), StoreError>;
+    /// All of a transaction, by ordinal, each with what it says.
+    fn branches(&mut self, id: TransactionId) -> Result<Vec<(BranchRow, Branch)>, StoreError>;
 
     /// A call that failed.
     fn insert_attempt(&mut self, row: &AttemptRow) -> Result<(), StoreError>;

@@ -6,8 +6,8 @@ use earnest_protocol::{Name, Ordinal, Timestamp, Topic, TransactionId};
 
 use super::tables::Tables;
 use crate::{
-    AttemptKind, AttemptRow, AuditRow, DeliveryKey, DeliveryRow, Message, StoreError,
-    SubscriptionRow, TransactionRow, engine::Rows,
+    AttemptKind, AttemptRow, AuditRow, Branch, BranchKey, BranchRow, DeliveryKey, DeliveryRow,
+    Message, StoreError, SubscriptionRow, TransactionRow, engine::Rows,
 };
 
 /// Writes go straight into the tables; what they replaced is noted, and put back unless the batch is kept.
@@ -20,6 +20,8 @@ enum Undo {
     Transaction(TransactionId, Option<Box<TransactionRow>>),
     Delivery(DeliveryKey, Option<Box<DeliveryRow>>),
     Message(TransactionId),
+    Branch(BranchKey, Option<Box<BranchRow>>),
+    BranchContent(BranchKey),
     Attempt(TransactionId),
     /// Where it was among its transaction's.
     DeletedAttempt(usize, Box<AttemptRow>),
@@ -50,6 +52,13 @@ impl<'a> Batch<'a> {
         }
     }
 
+    fn put_branch(&mut self, row: &BranchRow) -> bool {
+        let old = self.tables.put_branch(row.key, Some(row.clone()));
+        let existed = old.is_some();
+        self.undo.push(Undo::Branch(row.key, old.map(Box::new)));
+        existed
+    }
+
     fn put_delivery(&mut self, key: &DeliveryKey, row: Option<&DeliveryRow>) -> bool {
         let old = self.tables.put_delivery(key, row.cloned());
         let existed = old.is_some();
@@ -68,6 +77,12 @@ impl Drop for Batch<'_> {
                 }
                 Undo::Delivery(key, row) => {
                     self.tables.put_delivery(&key, row.map(|row| *row));
+                }
+                Undo::Branch(key, row) => {
+                    self.tables.put_branch(key, row.map(|row| *row));
+                }
+                Undo::BranchContent(key) => {
+                    self.tables.branch_contents.remove(&key);
                 }
                 Undo::Message(id) => pop(&mut self.tables.messages, id),
                 Undo::Attempt(id) => pop(&mut self.tables.attempts, id),
@@ -219,6 +234,29 @@ impl Rows for Batch<'_> {
         let queue = self.tables.index().queues.get(&queue_key);
         let head = queue.and_then(|queue| queue.open.first_key_value());
         Ok(head.and_then(|(_, key)| self.tables.delivery(key)).cloned())
+    }
+
+    fn insert_branch(&mut self, row: &BranchRow, branch: &Branch) -> Result<(), StoreError> {
+        let existed = self.put_branch(row);
+        self.tables.branch_contents.insert(row.key, branch.clone());
+        self.undo.push(Undo::BranchContent(row.key));
+        exactly_one("a new branch", !existed)
+    }
+
+    fn branch(&mut self, key: &BranchKey) -> Result<Option<BranchRow>, StoreError> {
+        Ok(self.tables.branch(key).cloned())
+    }
+
+    fn update_branch(&mut self, row: &BranchRow) -> Result<(), StoreError> {
+        let existed = self.put_branch(row);
+        exactly_one("a branch's step", existed)
+    }
+
+    fn branches(&mut self, id: TransactionId) -> Result<Vec<(BranchRow, Branch)>, StoreError> {
+        let own = self.tables.branches_of(id);
+        Ok(own
+            .map(|(row, branch)| (row.clone(), branch.clone()))
+            .collect())
     }
 
     fn insert_attempt(&mut self, row: &AttemptRow) -> Result<(), StoreError> {

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use earnest_protocol::{DeliveryState, Name, NodeEpoch, Timestamp, TransactionId};
 
-use crate::{DeliveryKey, DeliveryRow, Target, TransactionRow};
+use crate::{BranchKey, BranchRow, DeliveryKey, DeliveryRow, Target, TransactionRow};
 
 /// Names one piece of work.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum WorkKey {
     CheckBack(TransactionId),
     Delivery(DeliveryKey),
+    Branch(BranchKey),
 }
 
 impl WorkKey {
@@ -107,6 +108,17 @@ impl Index {
         }
     }
 
+    /// Follows the change of a branch from `old` to `new`.
+    pub(super) fn branch(&mut self, old: Option<&BranchRow>, new: Option<&BranchRow>) {
+        let (was, is) = (
+            old.map_or(Place::Nowhere, branch),
+            new.map_or(Place::Nowhere, branch),
+        );
+        if let Some(key) = old.or(new).map(|row| row.key) {
+            self.moved(&WorkKey::Branch(key), was, is);
+        }
+    }
+
     fn moved(&mut self, key: &WorkKey, was: Place, is: Place) {
         if was == is {
             return;
@@ -161,6 +173,17 @@ fn delivery(row: &DeliveryRow) -> Place {
         (Some(epoch), _, _) => Place::Held(epoch),
         (None, Some(due), Some(name)) => Place::Free(
             Target::Subscription(row.namespace.clone(), name.clone()),
+            due,
+        ),
+        _ => Place::Nowhere,
+    }
+}
+
+fn branch(row: &BranchRow) -> Place {
+    match (row.holder, row.due) {
+        (Some(epoch), _) => Place::Held(epoch),
+        (None, Some(due)) => Place::Free(
+            Target::Participant(row.namespace.clone(), row.service.clone()),
             due,
         ),
         _ => Place::Nowhere,

@@ -7,8 +7,10 @@ use earnest_protocol::{NodeEpoch, Timestamp, TransactionId};
 
 use super::{MemoryStore, index::WorkKey, tables::Tables};
 use crate::{
-    CheckBackWork, ClaimRequest, Claimed, DeliveryKey, LeaseStore, StoreError, Target, Work,
-    engine::delivery_work, planted::planted,
+    BranchKey, CheckBackWork, ClaimRequest, Claimed, DeliveryKey, LeaseStore, StoreError, Target,
+    Work,
+    engine::{branch_work, delivery_work},
+    planted::planted,
 };
 
 #[async_trait]
@@ -90,6 +92,12 @@ fn free(tables: &mut Tables, epoch: NodeEpoch) {
                     tables.put_transaction(id, Some(row));
                 }
             }
+            WorkKey::Branch(key) => {
+                if let Some(mut row) = tables.branch(&key).cloned() {
+                    row.holder = None;
+                    tables.put_branch(key, Some(row));
+                }
+            }
             WorkKey::Delivery(key) => {
                 if let Some(mut row) = tables.delivery(&key).cloned() {
                     row.holder = None;
@@ -103,7 +111,7 @@ fn free(tables: &mut Tables, epoch: NodeEpoch) {
 /// Whether attempts of `target` are made at all.
 fn is_open(tables: &Tables, target: &Target) -> bool {
     match target {
-        Target::Initiator(..) => true,
+        Target::Initiator(..) | Target::Participant(..) => true,
         Target::Subscription(namespace, name) => tables
             .subscription(namespace, name)
             .is_some_and(|subscription| !subscription.paused),
@@ -145,6 +153,7 @@ fn take(tables: &mut Tables, key: WorkKey, epoch: NodeEpoch) -> Option<Work> {
     match key {
         WorkKey::CheckBack(id) => take_check_back(tables, id, epoch),
         WorkKey::Delivery(key) => take_delivery(tables, &key, epoch),
+        WorkKey::Branch(key) => take_branch(tables, key, epoch),
     }
 }
 
@@ -183,6 +192,17 @@ fn take_delivery(tables: &mut Tables, key: &DeliveryKey, epoch: NodeEpoch) -> Op
     }
     let work = delivery_work(row, &delivery, message, subscription)?;
     tables.put_delivery(key, Some(delivery));
+    Some(work.into())
+}
+
+fn take_branch(tables: &mut Tables, key: BranchKey, epoch: NodeEpoch) -> Option<Work> {
+    let mut branch = tables.branch(&key)?.clone();
+    let row = tables.transactions().get(&key.transaction)?;
+    let content = tables.branch_contents.get(&key)?.clone();
+    branch.holder = Some(epoch);
+    branch.token = branch.token.next();
+    let work = branch_work(row, &branch, content)?;
+    tables.put_branch(key, Some(branch));
     Some(work.into())
 }
 

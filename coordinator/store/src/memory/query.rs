@@ -34,6 +34,10 @@ impl QueryStore for MemoryStore {
             transaction: row.clone(),
             messages: tables.messages.get(&id).cloned().unwrap_or_default(),
             deliveries: tables.deliveries_of(id).cloned().collect(),
+            branches: tables
+                .branches_of(id)
+                .map(|(row, branch)| (row.clone(), branch.clone()))
+                .collect(),
             attempts: attempts.rev().take(ATTEMPTS).cloned().collect(),
         }))
     }

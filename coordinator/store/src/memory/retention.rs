@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use earnest_protocol::TransactionId;
 
 use super::{MemoryStore, tables::Tables};
-use crate::{DeliveryKey, PurgeReport, RetentionStore, StoreError};
+use crate::{BranchKey, DeliveryKey, PurgeReport, RetentionStore, StoreError};
 
 #[async_trait]
 impl RetentionStore for MemoryStore {
@@ -44,6 +44,11 @@ fn remove(tables: &mut Tables, id: TransactionId) {
         .collect();
     for key in keys {
         tables.put_delivery(&key, None);
+    }
+    let branches: Vec<BranchKey> = tables.branches_of(id).map(|(row, _)| row.key).collect();
+    for key in branches {
+        tables.put_branch(key, None);
+        tables.branch_contents.remove(&key);
     }
     tables.messages.remove(&id);
     tables.attempts.remove(&id);

@@ -1,4 +1,4 @@
-//! The tables, and the only ways to write the two that have indexes.
+//! The tables, and the only ways to write those that have indexes.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -6,15 +6,17 @@ use earnest_protocol::{Name, NodeEpoch, Ordinal, Timestamp, TransactionId};
 
 use super::index::Index;
 use crate::{
-    AttemptRow, AuditRow, DeliveryKey, DeliveryRow, LossRow, Message, ServiceRow, SubscriptionRow,
-    TransactionRow,
+    AttemptRow, AuditRow, Branch, BranchKey, BranchRow, DeliveryKey, DeliveryRow, LossRow, Message,
+    ServiceRow, SubscriptionRow, TransactionRow,
 };
 
 #[derive(Default, Clone)]
 pub(super) struct Tables {
     transactions: BTreeMap<TransactionId, TransactionRow>,
     deliveries: BTreeMap<DeliveryKey, DeliveryRow>,
+    branches: BTreeMap<BranchKey, BranchRow>,
     index: Index,
+    pub(super) branch_contents: BTreeMap<BranchKey, Branch>,
     pub(super) messages: BTreeMap<TransactionId, Vec<Message>>,
     pub(super) attempts: BTreeMap<TransactionId, Vec<AttemptRow>>,
     pub(super) audit: Vec<AuditRow>,
@@ -54,6 +56,24 @@ impl Tables {
         rows.take_while(move |row| row.key.transaction == id)
     }
 
+    pub(super) fn branch(&self, key: &BranchKey) -> Option<&BranchRow> {
+        self.branches.get(key)
+    }
+
+    /// Those of one transaction, by ordinal, each with what it says.
+    pub(super) fn branches_of(
+        &self,
+        id: TransactionId,
+    ) -> impl Iterator<Item = (&BranchRow, &Branch)> {
+        let first = BranchKey {
+            transaction: id,
+            ordinal: Ordinal(0),
+        };
+        let rows = self.branches.range(first..).map(|(_, row)| row);
+        let own = rows.take_while(move |row| row.key.transaction == id);
+        own.filter_map(|row| Some((row, self.branch_contents.get(&row.key)?)))
+    }
+
     pub(super) fn index(&self) -> &Index {
         &self.index
     }
@@ -91,6 +111,19 @@ impl Tables {
         match row {
             Some(row) => self.deliveries.insert(key.clone(), row),
             None => self.deliveries.remove(key),
+        }
+    }
+
+    /// The same for a branch.
+    pub(super) fn put_branch(
+        &mut self,
+        key: BranchKey,
+        row: Option<BranchRow>,
+    ) -> Option<BranchRow> {
+        self.index.branch(self.branches.get(&key), row.as_ref());
+        match row {
+            Some(row) => self.branches.insert(key, row),
+            None => self.branches.remove(&key),
         }
     }
 }

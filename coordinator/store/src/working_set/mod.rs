@@ -27,8 +27,8 @@ pub(crate) use queue::Queue;
 pub(crate) use run::run;
 
 use crate::{
-    AttemptKind, AttemptRow, AuditRow, DeliveryKey, DeliveryRow, Message, SubscriptionRow,
-    TransactionRow,
+    AttemptKind, AttemptRow, AuditRow, Branch, BranchKey, BranchRow, DeliveryKey, DeliveryRow,
+    Message, SubscriptionRow, TransactionRow,
 };
 
 /// What a batch has fetched, and what it will write.
@@ -40,6 +40,8 @@ pub(crate) struct WorkingSet {
     /// Transactions all of whose deliveries were fetched.
     deliveries_of: HashSet<TransactionId>,
     messages: HashMap<TransactionId, Vec<Message>>,
+    /// All of a transaction's, by ordinal.
+    branches: HashMap<TransactionId, Vec<(BranchRow, Branch)>>,
     topics: HashMap<(Name, Topic), Vec<Arc<SubscriptionRow>>>,
     subscriptions: HashMap<(Name, Name), Option<Arc<SubscriptionRow>>>,
     queues: HashMap<QueueKey, Queue>,
@@ -58,6 +60,9 @@ pub(crate) struct WorkingSet {
 struct Written {
     transactions: BTreeMap<TransactionId, TransactionRow>,
     messages: BTreeMap<(TransactionId, Ordinal), Message>,
+    branches: BTreeMap<BranchKey, BranchRow>,
+    /// What new branches say.
+    branch_contents: BTreeMap<BranchKey, Branch>,
     /// `None`: removed.
     deliveries: BTreeMap<DeliveryKey, Option<DeliveryRow>>,
     attempts: Vec<AttemptRow>,
@@ -72,6 +77,8 @@ pub(crate) struct Writes<'a> {
     /// With the revision that was read.
     pub(crate) transactions: Vec<(i64, &'a TransactionRow)>,
     pub(crate) messages: Vec<(TransactionId, Ordinal, &'a Message)>,
+    pub(crate) new_branches: Vec<(&'a BranchRow, &'a Branch)>,
+    pub(crate) branches: Vec<&'a BranchRow>,
     pub(crate) new_deliveries: Vec<&'a DeliveryRow>,
     /// With what was read.
     pub(crate) deliveries: Vec<(&'a DeliveryRow, &'a DeliveryRow)>,
@@ -114,6 +121,12 @@ impl WorkingSet {
         }
         for ((id, ordinal), message) in &self.written.messages {
             writes.messages.push((*id, *ordinal, message));
+        }
+        for (key, row) in &self.written.branches {
+            match self.written.branch_contents.get(key) {
+                Some(content) => writes.new_branches.push((row, content)),
+                None => writes.branches.push(row),
+            }
         }
         for (key, row) in &self.written.deliveries {
             let stored = self.deliveries.get(key).and_then(Option::as_ref);
@@ -165,6 +178,20 @@ impl WorkingSet {
             .extend(ids.into_iter().map(|id| (id, Vec::new())));
         for (id, message) in messages {
             self.messages.entry(id).or_default().push(message);
+        }
+    }
+
+    /// All branches of `ids`, by ordinal, each with what it says.
+    pub(crate) fn put_branches(
+        &mut self,
+        ids: impl IntoIterator<Item = TransactionId>,
+        branches: Vec<(BranchRow, Branch)>,
+    ) {
+        self.branches
+            .extend(ids.into_iter().map(|id| (id, Vec::new())));
+        for branch in branches {
+            let id = branch.0.key.transaction;
+            self.branches.entry(id).or_default().push(branch);
         }
     }
 

@@ -21,7 +21,9 @@ pub(crate) struct Needs {
     pub(crate) deliveries_of: BTreeSet<TransactionId>,
     /// All messages of these.
     pub(crate) messages: BTreeSet<TransactionId>,
-    /// Undecided transactions: all messages, and the subscriptions of their topics.
+    /// All branches of these, which are to be written, under their transactions' locks.
+    pub(crate) branches: BTreeSet<TransactionId>,
+    /// Undecided transactions: all branches, all messages, and the subscriptions of their topics.
     pub(crate) decisions: BTreeSet<TransactionId>,
     /// All subscriptions of these.
     pub(crate) topics: BTreeSet<(Name, Topic)>,
@@ -54,6 +56,16 @@ impl Needs {
                 self.decisions.insert(id);
             }
             Command::ReleaseCheckBack { .. } => {}
+            Command::RegisterBranches(_)
+            | Command::BranchSettled(_)
+            | Command::ReleaseBranch { .. } => {
+                self.branches.insert(id);
+            }
+            // The last Try decides.
+            Command::BranchTried(_) => {
+                self.branches.insert(id);
+                self.decisions.insert(id);
+            }
             Command::DeliverySettled(settled) => {
                 self.deliveries.insert(settled.key.clone());
             }

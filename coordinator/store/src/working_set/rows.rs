@@ -6,8 +6,8 @@ use earnest_protocol::{Name, Ordinal, Timestamp, Topic, TransactionId};
 
 use super::WorkingSet;
 use crate::{
-    AttemptKind, AttemptRow, AuditRow, DeliveryKey, DeliveryRow, Message, StoreError,
-    SubscriptionRow, TransactionRow, engine::Rows,
+    AttemptKind, AttemptRow, AuditRow, Branch, BranchKey, BranchRow, DeliveryKey, DeliveryRow,
+    Message, StoreError, SubscriptionRow, TransactionRow, engine::Rows,
 };
 
 /// Ends a run over rows that are not all there; never seen outside, since the run is begun again.
@@ -216,6 +216,56 @@ impl Rows for WorkingSet {
             Some(head) => self.delivery(&head),
             None => Ok(None),
         }
+    }
+
+    fn insert_branch(&mut self, row: &BranchRow, branch: &Branch) -> Result<(), StoreError> {
+        let old = self.written.branches.insert(row.key, row.clone());
+        self.written.branch_contents.insert(row.key, branch.clone());
+        exactly_one("a new branch", old.is_none())
+    }
+
+    fn branch(&mut self, key: &BranchKey) -> Result<Option<BranchRow>, StoreError> {
+        let all = self.branches(key.transaction)?;
+        let found = all.into_iter().find(|(row, _)| row.key == *key);
+        Ok(found.map(|(row, _)| row))
+    }
+
+    fn update_branch(&mut self, row: &BranchRow) -> Result<(), StoreError> {
+        let existed = self.branch(&row.key)?.is_some();
+        self.written.branches.insert(row.key, row.clone());
+        exactly_one("a branch's step", existed)
+    }
+
+    fn branches(&mut self, id: TransactionId) -> Result<Vec<(BranchRow, Branch)>, StoreError> {
+        let stored = match self.branches.get(&id) {
+            Some(stored) => stored.clone(),
+            None if self.is_new(id) => Vec::new(),
+            None => {
+                self.missing.branches.insert(id);
+                return Err(missing());
+            }
+        };
+        let all = BranchKey {
+            transaction: id,
+            ordinal: Ordinal(0),
+        }..=BranchKey {
+            transaction: id,
+            ordinal: Ordinal(u32::MAX),
+        };
+        let written = &self.written;
+        let mut rows: Vec<_> = stored
+            .into_iter()
+            .map(|(row, content)| match written.branches.get(&row.key) {
+                Some(newer) => (newer.clone(), content),
+                None => (row, content),
+            })
+            .collect();
+        let new = written.branch_contents.range(all);
+        rows.extend(new.filter_map(|(key, content)| {
+            Some((written.branches.get(key)?.clone(), content.clone()))
+        }));
+        rows.sort_unstable_by_key(|(row, _)| row.key);
+        Ok(rows)
     }
 
     fn insert_attempt(&mut self, row: &AttemptRow) -> Result<(), StoreError> {
