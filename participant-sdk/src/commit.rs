@@ -124,6 +124,7 @@ impl<D: Db> Open<D> {
             options: Some(shared.options),
             traceparent: traceparent.as_str().to_owned(),
             marks: vec![],
+            branches: vec![],
         };
         crash_point(Step::BeforePrepare);
         self.fate.told = true;

@@ -175,6 +175,7 @@ impl Coordinator {
             endpoints: vec![ServiceEndpoint {
                 url: url.to_owned(),
                 protocol: EndpointProtocol::Grpc.into(),
+                resource_id: String::new(),
             }],
             replace: false,
         };

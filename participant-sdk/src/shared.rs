@@ -69,6 +69,7 @@ impl<D: Db> Shared<D> {
             id: id.to_string(),
             initiator: self.service.clone(),
             marks: vec![],
+            wait: None,
         }
     }
 
@@ -78,6 +79,7 @@ impl<D: Db> Shared<D> {
             initiator: self.service.clone(),
             namespace: self.namespace.clone(),
             marks: vec![],
+            wait: None,
         }
     }
 

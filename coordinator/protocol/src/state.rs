@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{InitiatorOutcome, Options, Phase};
+use crate::{InitiatorOutcome, Name, Options, Phase};
 
 /// Why something waits for a person.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -55,8 +55,13 @@ pub enum Decider {
     Budget,
     /// Every Try that the coordinator ran was answered OK (Execute).
     Tries,
-    /// A Try that the coordinator ran was refused, for this reason (Execute).
-    Refusal(String),
+    /// A Try that the coordinator ran was refused (Execute).
+    Refusal {
+        /// The participant that said no.
+        service: Name,
+        /// Why, for the initiator and for people.
+        reason: String,
+    },
     /// A person.
     Operator(String),
 }
@@ -69,7 +74,7 @@ impl fmt::Display for Decider {
             Self::Deadline => f.write_str("deadline"),
             Self::Budget => f.write_str("budget"),
             Self::Tries => f.write_str("tries"),
-            Self::Refusal(reason) => write!(f, "refusal:{reason}"),
+            Self::Refusal { service, reason } => write!(f, "refusal:{service}:{reason}"),
             Self::Operator(name) => write!(f, "operator:{name}"),
         }
     }

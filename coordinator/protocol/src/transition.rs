@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use crate::{
-    CheckBackAnswer, Decider, Decision, InitiatorOutcome, Jitter, OnBudgetSpent, ParkReason, Phase,
-    RetryPolicy, State, planted::planted,
+    CheckBackAnswer, Decider, Decision, InitiatorOutcome, Jitter, Name, OnBudgetSpent, ParkReason,
+    Phase, RetryPolicy, State, planted::planted,
 };
 
 /// The wait between check-backs: 1 s, doubling, at most a minute.
@@ -28,8 +28,13 @@ pub enum Event {
     BranchesRegistered(u32),
     /// A Try that the coordinator ran was answered OK.
     TriedOk,
-    /// A Try that the coordinator ran was refused, for this reason.
-    TryRefused(String),
+    /// A Try that the coordinator ran was refused.
+    TryRefused {
+        /// The participant that said no.
+        service: Name,
+        /// Why.
+        reason: String,
+    },
     /// `check_after` has passed for a transaction that nobody can be asked about.
     DeadlinePassed,
     /// An operator decides; only what is parked.
@@ -136,9 +141,12 @@ pub fn transition(
             }
             _ => Ok((state, vec![])),
         },
-        Event::TryRefused(reason) => match state.phase {
+        Event::TryRefused { service, reason } => match state.phase {
             Phase::Prepared if state.untried == 0 => Err(Illegal::NothingTried),
-            Phase::Prepared => decide(state, Decision::Cancel, Decider::Refusal(reason), owed),
+            Phase::Prepared => {
+                let by = Decider::Refusal { service, reason };
+                decide(state, Decision::Cancel, by, owed)
+            }
             _ => Ok((state, vec![])),
         },
         Event::Answered(answer, jitter) => answered(state, answer, jitter, owed),

@@ -45,7 +45,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Unpark),
         2 => (0..3_u32).prop_map(Event::BranchesRegistered),
         4 => Just(Event::TriedOk),
-        1 => Just(Event::TryRefused("no".into())),
+        1 => Just(Event::TryRefused { service: "account".parse().expect("a name"), reason: "no".into() }),
     ]
 }
 

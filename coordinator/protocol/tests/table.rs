@@ -61,12 +61,18 @@ fn undecided(state: &State, event: &Event) -> Rule {
             let untried = if executed { *more } else { 0 };
             Rule::Branches(state.branches + more, state.untried + untried)
         }
-        Event::TriedOk | Event::TryRefused(_) if state.untried == 0 => {
+        Event::TriedOk | Event::TryRefused { .. } if state.untried == 0 => {
             Rule::Refused(Illegal::NothingTried)
         }
         Event::TriedOk if state.untried == 1 => Rule::Decided(Decision::Confirm, Decider::Tries),
         Event::TriedOk => Rule::Branches(state.branches, state.untried - 1),
-        Event::TryRefused(why) => Rule::Decided(Decision::Cancel, Decider::Refusal(why.clone())),
+        Event::TryRefused { service, reason } => Rule::Decided(
+            Decision::Cancel,
+            Decider::Refusal {
+                service: service.clone(),
+                reason: reason.clone(),
+            },
+        ),
         Event::DeadlinePassed if nobody_knows => Rule::Decided(Decision::Cancel, Decider::Deadline),
         Event::DeadlinePassed => Rule::Refused(Illegal::CanBeAsked),
         Event::Answered(CheckBackAnswer::Committed, _) => {
@@ -121,7 +127,7 @@ fn decided(state: &State, event: &Event, stands: Decision) -> Rule {
         // A branch beside a decision would be an orphan (T4).
         Event::BranchesRegistered(_) => Rule::Refused(Illegal::TooLateToRegister(stands)),
         Event::TriedOk
-        | Event::TryRefused(_)
+        | Event::TryRefused { .. }
         | Event::Answered(..)
         | Event::Decide(_)
         | Event::OperatorDecides(..)
@@ -202,7 +208,10 @@ fn every_event() -> Vec<Event> {
         Event::EffectUnparked,
         Event::BranchesRegistered(2),
         Event::TriedOk,
-        Event::TryRefused("no".into()),
+        Event::TryRefused {
+            service: "account".parse().expect("a name"),
+            reason: "no".into(),
+        },
         Event::Park(ParkReason::new("second")),
         Event::Unpark,
     ];

@@ -303,7 +303,9 @@ impl Lane {
     fn next_size(&self) -> usize {
         let size = match self.waiting.front() {
             None => 0,
-            Some(Work::CheckBack(_)) => usize::from(self.calls < CHECK_BACK_CALLS),
+            Some(Work::CheckBack(_) | Work::Branch(_)) => {
+                usize::from(self.calls < CHECK_BACK_CALLS)
+            }
             Some(Work::Delivery(_)) if self.calls >= DELIVERY_CALLS => 0,
             Some(Work::Delivery(work)) => {
                 let concurrency = (work.subscription.concurrency as usize).max(1);

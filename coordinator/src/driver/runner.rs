@@ -53,6 +53,7 @@ async fn call(
                 down |= failed;
             }
             Work::Delivery(work) => deliveries.push(*work),
+            branch @ Work::Branch(_) => commands.push(branch.release()),
         }
     }
     if !deliveries.is_empty() {

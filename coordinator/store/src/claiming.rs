@@ -207,7 +207,7 @@ async fn targets<Q: Queues>(
         seen = Some(names);
         let target = kind.target(namespace, name);
         let is_open = match &target {
-            Target::Initiator(..) => true,
+            Target::Initiator(..) | Target::Participant(..) => true,
             Target::Subscription(namespace, name) => {
                 open.contains_key(&(namespace.clone(), name.clone()))
             }
@@ -345,8 +345,8 @@ async fn deliveries<Q: Queues>(
 /// Namespace and name.
 pub(crate) fn names(target: &Target) -> (&str, &str) {
     match target {
-        Target::Initiator(namespace, name) | Target::Subscription(namespace, name) => {
-            (namespace.as_str(), name.as_str())
-        }
+        Target::Initiator(namespace, name)
+        | Target::Subscription(namespace, name)
+        | Target::Participant(namespace, name) => (namespace.as_str(), name.as_str()),
     }
 }

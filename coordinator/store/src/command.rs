@@ -7,9 +7,7 @@ use earnest_protocol::{
     ParkReason, Settled, Topic, TransactionId, TrySettled,
 };
 
-use crate::{
-    Branch, BranchKey, DeliveryKey, Line, Mark, Message, Target, TransactionRow, Work,
-};
+use crate::{Branch, BranchKey, DeliveryKey, Line, Mark, Message, Target, TransactionRow, Work};
 
 /// A transaction as Prepare or Submit declares it, checked against the limits.
 #[derive(Debug, Clone)]

@@ -9,6 +9,10 @@
 //!
 //! This module never reads a clock and never touches a database.
 
+mod branch;
+
+pub use branch::{Call, Held, Step, Wrote, branch};
+
 use crate::planted::planted;
 
 /// The outcome row of a local transaction.

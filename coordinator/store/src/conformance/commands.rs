@@ -61,6 +61,7 @@ pub fn transaction(n: u8, messages: Vec<Message>) -> NewTransaction {
         options: Options::default(),
         content: ContentHash([0; 32]),
         messages,
+        branches: vec![],
         traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
     }
 }
@@ -73,6 +74,7 @@ fn hashed(mut new: NewTransaction) -> Box<NewTransaction> {
         business_key,
         options,
         messages,
+        branches,
         ..
     } = &new;
     new.content = ContentHash::of(
@@ -82,6 +84,7 @@ fn hashed(mut new: NewTransaction) -> Box<NewTransaction> {
         business_key,
         options,
         messages,
+        branches,
     );
     Box::new(new)
 }

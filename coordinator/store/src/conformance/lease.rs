@@ -29,6 +29,7 @@ fn both(work: Vec<Work>) -> (DeliveryWork, CheckBackWork) {
         match work {
             Work::Delivery(work) => found.0 = Some(*work),
             Work::CheckBack(work) => found.1 = Some(*work),
+            Work::Branch(other) => panic!("a branch is due: {}", other.key),
         }
     }
     (found.0.expect("a delivery"), found.1.expect("a check-back"))

@@ -278,7 +278,7 @@ pub async fn detail_shows_the_newest_attempts(s: Subject) {
         .iter()
         .map(|attempt| match &attempt.kind {
             AttemptKind::Delivery(ordinal, _) => (*ordinal, attempt.number),
-            AttemptKind::CheckBack => panic!("{attempt:?}"),
+            AttemptKind::CheckBack | AttemptKind::Branch(..) => panic!("{attempt:?}"),
         })
         .collect();
     assert_eq!(

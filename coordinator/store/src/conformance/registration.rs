@@ -85,6 +85,7 @@ pub async fn p13_registration_makes_a_bounded_number_due(s: Subject) {
     let unknown = work.iter().map(|work| match work {
         Work::CheckBack(work) => answered(work, CheckBackAnswer::Unknown),
         Work::Delivery(other) => panic!("a delivery is due: {}", other.key),
+        Work::Branch(other) => panic!("a branch is due: {}", other.key),
     });
     s.batch(unknown.collect(), no_grant()).await;
     for left in [1_024, usize::from(MANY) - 1_024, 0] {

@@ -160,6 +160,7 @@ impl Subject {
         let check_back = |work| match work {
             Work::CheckBack(work) => *work,
             Work::Delivery(other) => panic!("a delivery is due: {}", other.key),
+            Work::Branch(other) => panic!("a branch is due: {}", other.key),
         };
         work.into_iter().map(check_back).collect()
     }
@@ -242,6 +243,7 @@ pub fn only_deliveries(work: Vec<Work>) -> Vec<DeliveryWork> {
     let delivery = |work| match work {
         Work::Delivery(work) => *work,
         Work::CheckBack(other) => panic!("a check-back is due: {}", other.id),
+        Work::Branch(other) => panic!("a branch is due: {}", other.key),
     };
     work.into_iter().map(delivery).collect()
 }

@@ -151,7 +151,10 @@ impl<R: Rows> Engine<'_, R> {
                 branch.state = BranchState::Tried;
                 Some(Event::TriedOk)
             }
-            TrySettled::Refused(reason) => Some(Event::TryRefused(reason.clone())),
+            TrySettled::Refused(reason) => Some(Event::TryRefused {
+                service: branch.service.clone(),
+                reason: reason.clone(),
+            }),
         };
         self.rows.update_branch(&branch)?;
         if let Some(event) = event {

@@ -159,7 +159,7 @@ fn waiting(tables: &Tables, service: &ServiceRow) -> Vec<TransactionRow> {
     let later = free.filter(|(due, _)| *due > service.updated_at);
     let row = |(_, key): &(_, WorkKey)| match key {
         WorkKey::CheckBack(id) => tables.transactions().get(id).cloned(),
-        WorkKey::Delivery(_) => None,
+        WorkKey::Delivery(_) | WorkKey::Branch(_) => None,
     };
     later.take(engine::LOOKED_AT).filter_map(row).collect()
 }

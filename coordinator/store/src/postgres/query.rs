@@ -75,6 +75,7 @@ impl QueryStore for PostgresStore {
         Ok(Some(Detail {
             transaction: read_row("transactions", &row, transaction::read)?,
             messages: messages.into_iter().map(|(_, message)| message).collect(),
+            branches: vec![],
             deliveries: read_rows("deliveries", &deliveries, delivery::read)?,
             attempts: read_rows("attempts", &attempts, record::attempt)?,
         }))

@@ -47,6 +47,7 @@ pub(crate) fn attempt_kind(kind: &AttemptKind) -> (Option<i64>, Option<&str>) {
             Some(i64::from(ordinal.0)),
             Some(name.as_ref().map_or("", Name::as_str)),
         ),
+        AttemptKind::Branch(ordinal, _) => (Some(i64::from(ordinal.0)), None),
     }
 }
 

@@ -70,6 +70,7 @@ fn state<C: Cells>(c: &mut Columns<'_, C>) -> Read<State> {
             1 => Some(InitiatorOutcome::Local),
             2 => Some(InitiatorOutcome::Asked),
             3 => Some(InitiatorOutcome::None),
+            4 => Some(InitiatorOutcome::Executed),
             _ => None,
         })?,
         on_budget_spent: c.word(|n| match n {
@@ -86,6 +87,8 @@ fn state<C: Cells>(c: &mut Columns<'_, C>) -> Read<State> {
         parked: c.text_option()?.map(ParkReason::new),
         in_progress_answers: c.int()?,
         unanswered: c.int()?,
+        branches: 0,
+        untried: 0,
         open_effects: c.int()?,
         parked_effects: c.int()?,
     };
@@ -94,6 +97,15 @@ fn state<C: Cells>(c: &mut Columns<'_, C>) -> Read<State> {
 }
 
 const OPERATOR: &str = "operator:";
+
+/// `refusal:<service>:<reason>`.
+pub(crate) fn refusal(by: &str) -> Option<Decider> {
+    let (service, reason) = by.strip_prefix("refusal:")?.split_once(':')?;
+    Some(Decider::Refusal {
+        service: service.parse().ok()?,
+        reason: reason.to_owned(),
+    })
+}
 
 fn decided<C: Cells>(c: &mut Columns<'_, C>) -> Read<Option<(Timestamp, Decider)>> {
     let (at, by) = (c.time_option()?, c.text_option()?);
@@ -105,9 +117,11 @@ fn decided<C: Cells>(c: &mut Columns<'_, C>) -> Read<Option<(Timestamp, Decider)
         "check-back" => Decider::CheckBack,
         "deadline" => Decider::Deadline,
         "budget" => Decider::Budget,
-        other => match other.strip_prefix(OPERATOR) {
-            Some(name) => Decider::Operator(name.to_owned()),
-            None => {
+        "tries" => Decider::Tries,
+        other => match (other.strip_prefix(OPERATOR), refusal(other)) {
+            (Some(name), _) => Decider::Operator(name.to_owned()),
+            (None, Some(refusal)) => refusal,
+            (None, None) => {
                 return Err(format!(
                     "column decided_by: `{other}` stands for nobody that is known"
                 ));
@@ -131,6 +145,7 @@ pub(crate) fn outcome(row: &TransactionRow) -> i64 {
         InitiatorOutcome::Local => 1,
         InitiatorOutcome::Asked => 2,
         InitiatorOutcome::None => 3,
+        InitiatorOutcome::Executed => 4,
     }
 }
 
@@ -167,6 +182,8 @@ pub(crate) fn decided_by(row: &TransactionRow) -> Option<Cow<'static, str>> {
         Decider::CheckBack => "check-back".into(),
         Decider::Deadline => "deadline".into(),
         Decider::Budget => "budget".into(),
+        Decider::Tries => "tries".into(),
+        by @ Decider::Refusal { .. } => by.to_string().into(),
         Decider::Operator(name) => format!("{OPERATOR}{name}").into(),
     })
 }

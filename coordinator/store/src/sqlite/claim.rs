@@ -173,9 +173,9 @@ impl Queue {
 
 fn names(target: &Target) -> (&Name, &Name) {
     match target {
-        Target::Initiator(namespace, name) | Target::Subscription(namespace, name) => {
-            (namespace, name)
-        }
+        Target::Initiator(namespace, name)
+        | Target::Subscription(namespace, name)
+        | Target::Participant(namespace, name) => (namespace, name),
     }
 }
 
@@ -257,7 +257,7 @@ pub(super) fn claim(
 /// Whether attempts of `target` are made at all.
 fn is_open(rows: &mut SqlRows<'_>, target: &Target) -> Result<bool, StoreError> {
     match target {
-        Target::Initiator(..) => Ok(true),
+        Target::Initiator(..) | Target::Participant(..) => Ok(true),
         Target::Subscription(namespace, name) => Ok(rows
             .subscription(namespace, name)?
             .is_some_and(|subscription| !subscription.paused)),
@@ -297,6 +297,7 @@ impl Hungry {
                     Target::Initiator(..) => {
                         transaction::read(row).map(|row| check_backs.push(row))
                     }
+                    Target::Participant(..) => Ok(()),
                     Target::Subscription(..) => delivery::read(row).map(|row| deliveries.push(row)),
                 };
                 passed_over(read, claimed)?;

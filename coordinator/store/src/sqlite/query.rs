@@ -79,6 +79,7 @@ fn detail(db: &Connection, id: TransactionId) -> Result<Option<Detail>, StoreErr
     Ok(Some(Detail {
         transaction,
         messages: message::select_all(db, id)?,
+        branches: vec![],
         deliveries: delivery::select_all(db, id)?,
         attempts: record::attempts(db, id, ATTEMPTS)?,
     }))

@@ -66,6 +66,7 @@ fn kind_columns(kind: &AttemptKind) -> (Option<u32>, Option<&str>) {
             Some(ordinal.0),
             Some(name.as_ref().map_or("", Name::as_str)),
         ),
+        AttemptKind::Branch(ordinal, _) => (Some(ordinal.0), None),
     }
 }
 

@@ -7,8 +7,8 @@ use rusqlite::Connection;
 
 use super::{delivery, message, meta, record, subscription, transaction};
 use crate::{
-    AttemptKind, AttemptRow, AuditRow, DeliveryKey, DeliveryRow, Message, StoreError,
-    SubscriptionRow, TransactionRow, engine::Rows,
+    AttemptKind, AttemptRow, AuditRow, Branch, BranchKey, BranchRow, DeliveryKey, DeliveryRow,
+    Message, StoreError, SubscriptionRow, TransactionRow, engine::Rows,
 };
 
 /// Lives no longer than its database transaction: what it keeps in memory was read in this very one, which
@@ -68,6 +68,22 @@ impl Rows for SqlRows<'_> {
 
     fn messages(&mut self, id: TransactionId) -> Result<Vec<Message>, StoreError> {
         message::select_all(self.db, id)
+    }
+
+    fn insert_branch(&mut self, row: &BranchRow, _: &Branch) -> Result<(), StoreError> {
+        Err(unkept(&row.key))
+    }
+
+    fn branch(&mut self, key: &BranchKey) -> Result<Option<BranchRow>, StoreError> {
+        Err(unkept(key))
+    }
+
+    fn update_branch(&mut self, row: &BranchRow) -> Result<(), StoreError> {
+        Err(unkept(&row.key))
+    }
+
+    fn branches(&mut self, _: TransactionId) -> Result<Vec<(BranchRow, Branch)>, StoreError> {
+        Ok(vec![])
     }
 
     fn subscriptions_of(
@@ -161,4 +177,8 @@ impl Rows for SqlRows<'_> {
         self.horizon = Horizon::Read(horizon);
         Ok(horizon)
     }
+}
+
+fn unkept(key: &BranchKey) -> StoreError {
+    StoreError::Corrupt(format!("{key}: this store keeps no branches yet"))
 }

@@ -78,6 +78,7 @@ pub(super) fn insert(db: &Connection, row: &TransactionRow) -> Result<(), StoreE
         InitiatorOutcome::Local => 1,
         InitiatorOutcome::Asked => 2,
         InitiatorOutcome::None => 3,
+        InitiatorOutcome::Executed => 4,
     };
     let on_budget_spent = match options.on_budget_spent {
         OnBudgetSpent::Park => 1,
@@ -211,6 +212,7 @@ fn state(c: &mut Columns<'_, '_>) -> Read<State> {
             1 => Some(InitiatorOutcome::Local),
             2 => Some(InitiatorOutcome::Asked),
             3 => Some(InitiatorOutcome::None),
+            4 => Some(InitiatorOutcome::Executed),
             _ => None,
         })?,
         on_budget_spent: c.word(|n| match n {
@@ -227,6 +229,8 @@ fn state(c: &mut Columns<'_, '_>) -> Read<State> {
         parked: c.get::<Option<String>>()?.map(ParkReason::new),
         in_progress_answers: c.get()?,
         unanswered: c.get()?,
+        branches: 0,
+        untried: 0,
         open_effects: c.get()?,
         parked_effects: c.get()?,
     };
@@ -261,6 +265,8 @@ fn decided_columns(row: &TransactionRow) -> (Option<i64>, Option<std::borrow::Co
         Decider::CheckBack => "check-back".into(),
         Decider::Deadline => "deadline".into(),
         Decider::Budget => "budget".into(),
+        Decider::Tries => "tries".into(),
+        by @ Decider::Refusal { .. } => by.to_string().into(),
         Decider::Operator(name) => format!("{OPERATOR}{name}").into(),
     };
     (Some(at.as_micros()), Some(by))
@@ -276,9 +282,14 @@ fn decided(c: &mut Columns<'_, '_>) -> Read<Option<(Timestamp, Decider)>> {
         "check-back" => Decider::CheckBack,
         "deadline" => Decider::Deadline,
         "budget" => Decider::Budget,
-        other => match other.strip_prefix(OPERATOR) {
-            Some(name) => Decider::Operator(name.to_owned()),
-            None => {
+        "tries" => Decider::Tries,
+        other => match (
+            other.strip_prefix(OPERATOR),
+            crate::sql::transaction::refusal(other),
+        ) {
+            (Some(name), _) => Decider::Operator(name.to_owned()),
+            (None, Some(refusal)) => refusal,
+            (None, None) => {
                 return Err(format!(
                     "column decided_by: `{other}` stands for nobody that is known"
                 ));
