@@ -46,10 +46,10 @@ demo: ## kill the payment services at random moments, check the books; SEED=n re
 	$(if $(filter postgres,$(STORE)),$(TARGET)/debug/earnest-harness postgres -- bash -c 'exec "$$@" --store "$$EARNEST_TEST_POSTGRES_URL"' demo) \
 	  $(TARGET)/debug/payments-demo $(if $(NODES),--nodes $(NODES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-bench: ## measure the speed on this machine (about 6 min.), STORE=postgres or mysql over a server; ARGS="…" is passed on: --quick, --help
+bench: ## measure the speed on this machine (about 6 min.), STORE=postgres or mysql over a server, MODE=tcc branches; ARGS="…" is passed on: --quick, --help
 	@scripts/deps.sh toolchain $(filter postgres,$(STORE)) $(if $(filter mysql,$(STORE)),mariadb)
 	cargo build --release -p earnest-coordinator -p earnest-bench --bins
-	$(TARGET)/release/earnest-bench $(if $(STORE),--store $(STORE)) $(ARGS)
+	$(TARGET)/release/earnest-bench $(if $(STORE),--store $(STORE)) $(if $(MODE),--mode $(MODE)) $(ARGS)
 
 soak: ## load it for MINUTES=… (10 unless said) and watch its memory; STORE=postgres ROWS=10000000: beside so much history
 	@scripts/deps.sh toolchain $(filter postgres,$(STORE))

@@ -18,12 +18,13 @@ use crate::{
     load::{self, Seen},
     machine::Machine,
     options::{Case, Options, Transport},
-    plan::{Messages, Run, plan},
+    plan::{Messages, Run, Tcc, plan},
     process,
     report::{self, Record, say},
     sender::Sender,
     store_raw,
     targets::{Findings, Sustained},
+    tcc::{self, TccCaller},
 };
 
 /// A topic that nobody subscribed to.
@@ -104,7 +105,82 @@ impl Bench {
             Run::Echo { callers } => self.echo(callers).await,
             Run::StoreRaw { size, settle } => self.store_raw(size, settle).await,
             Run::Messages(messages) => self.messages(messages).await,
+            Run::Tcc(tcc) => self.tcc(tcc).await,
         }
+    }
+
+    async fn tcc(&mut self, run: Tcc) -> anyhow::Result<()> {
+        let database = Database::fresh(self.options.store).await;
+        let settings = self.settings(run.batched);
+        let mut coordinator = Coordinator::start(&self.site, &database, settings).await?;
+        let measured = self.tcc_of(&coordinator, run).await;
+        coordinator.explain(measured)?;
+        drop(coordinator);
+        database.remove().await
+    }
+
+    async fn tcc_of(&mut self, coordinator: &Coordinator, run: Tcc) -> anyhow::Result<()> {
+        let participants = Echo::start().await?;
+        for service in tcc::PARTICIPANTS {
+            coordinator.register(service, &participants.url).await?;
+        }
+        let channels = caller::connect(&coordinator.url, self.options.connections).await?;
+        let theirs = caller::connect(&participants.url, 1).await?.remove(0);
+        let callers = in_turn(&channels, run.callers, |n, channel| {
+            Caller::Tcc(Box::new(TccCaller::new(
+                channel,
+                theirs.clone(),
+                run.until,
+                n,
+            )))
+        });
+        let ledger = self.ledger(run.window);
+        let before = process::processor_time(coordinator.process)?;
+        let seen = load::run(callers, &ledger).await?;
+        tcc::drain(channels[0].clone()).await?;
+        let took = process::processor_time(coordinator.process)?.saturating_sub(before);
+        let durability = &coordinator.durability;
+        if !durability.durable {
+            bail!(
+                "the coordinator's database is not durable: {}",
+                durability.settings
+            );
+        }
+        let seconds = ledger.window().seconds();
+        let record = Record::new(
+            run.until.case(),
+            "grpc",
+            run.callers,
+            &seen.transactions,
+            seconds,
+        )
+        .kept_in(&durability.store, &durability.settings, run.batched);
+        self.findings.tcc(run, &record);
+        let notes = format!(
+            "coordinator {:.0} us/transaction of processor, {} MiB; {} refused",
+            took.as_secs_f64() * 1e6 / (ledger.begun() as f64).max(1.0),
+            process::resident(coordinator.process)? >> 20,
+            seen.refused
+        );
+        self.keep(record, &notes)
+    }
+
+    /// The coordinator's settings: those that were asked for, and batches of one where they are compared with.
+    fn settings(&self, batched: bool) -> Vec<String> {
+        let alone: &[&str] = match (batched, self.options.store) {
+            (true, _) => &[],
+            (false, Kind::Sqlite) => &["journal.batch_commands=1"],
+            // As many commits at once as a pool of connections would have.
+            (false, Kind::Postgres | Kind::Mysql) => &[
+                "journal.batch_commands=1",
+                "database_writers=36",
+                "journal.lanes=32",
+            ],
+        };
+        let asked = self.options.set.iter().cloned();
+        asked
+            .chain(alone.iter().map(|&one| one.to_owned()))
+            .collect()
     }
 
     async fn echo(&mut self, callers: usize) -> anyhow::Result<()> {
@@ -143,18 +219,7 @@ impl Bench {
     }
 
     async fn messages(&mut self, run: Messages) -> anyhow::Result<()> {
-        let alone: &[&str] = match (run.batched, self.options.store) {
-            (true, _) => &[],
-            (false, Kind::Sqlite) => &["journal.batch_commands=1"],
-            // As many commits at once as a pool of connections would have.
-            (false, Kind::Postgres | Kind::Mysql) => &[
-                "journal.batch_commands=1",
-                "database_writers=36",
-                "journal.lanes=32",
-            ],
-        };
-        let settings = self.options.set.iter().map(String::as_str);
-        let settings = settings.chain(alone.iter().copied());
+        let settings = self.settings(run.batched);
         let database = Database::fresh(self.options.store).await;
         let mut coordinator = Coordinator::start(&self.site, &database, settings).await?;
         let measured = self.messages_of(&coordinator, run).await;

@@ -13,7 +13,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use crate::{clock::Ids, consumer, latency::Latencies};
+use crate::{clock::Ids, consumer, latency::Latencies, tcc::TccCaller};
 
 /// What one transaction came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,7 @@ pub enum Caller {
     Echo(ParticipantClient<Channel>),
     Grpc(Box<GrpcCaller>),
     Sdk(Earnest, &'static str),
+    Tcc(Box<TccCaller>),
 }
 
 impl Caller {
@@ -41,6 +42,7 @@ impl Caller {
                 Ok(Done::Acknowledged)
             }
             Self::Grpc(caller) => caller.call(payload, calls).await,
+            Self::Tcc(caller) => caller.call(payload, calls).await,
             Self::Sdk(earnest, topic) => {
                 let mut tx = earnest
                     .begin()
@@ -121,7 +123,8 @@ impl GrpcCaller {
     }
 }
 
-fn refused(call: &str, status: Status) -> anyhow::Result<Done> {
+/// What an error of a call means: overload is counted, anything else ends the run.
+pub fn refused(call: &str, status: Status) -> anyhow::Result<Done> {
     match status.code() {
         Code::ResourceExhausted => Ok(Done::Refused),
         _ => Err(anyhow::Error::new(status).context(format!("{call} failed"))),

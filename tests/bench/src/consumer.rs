@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use earnest_proto::v1::{
+    BranchAnswer, BranchCall, BranchResult, CallBranchesRequest, CallBranchesResponse,
     CheckBackRequest, CheckBackResponse, DeliverRequest, DeliverResponse, DeliverResult,
     DeliveredMessage, DeliveryAnswer,
     participant_server::{Participant, ParticipantServer},
@@ -91,6 +92,25 @@ impl Participant for Consumer {
         }
         let answers = messages.into_iter().map(taken).collect();
         Ok(Response::new(DeliverResponse { answers }))
+    }
+
+    async fn call_branches(
+        &self,
+        request: Request<CallBranchesRequest>,
+    ) -> Result<Response<CallBranchesResponse>, Status> {
+        let calls = request.into_inner().calls;
+        let answers = calls.into_iter().map(agreed).collect();
+        Ok(Response::new(CallBranchesResponse { answers }))
+    }
+}
+
+fn agreed(call: BranchCall) -> BranchAnswer {
+    BranchAnswer {
+        transaction_id: call.transaction_id,
+        ordinal: call.ordinal,
+        kind: call.kind,
+        result: BranchResult::Ok.into(),
+        detail: String::new(),
     }
 }
 

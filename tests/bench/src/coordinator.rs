@@ -152,22 +152,29 @@ impl Coordinator {
         })
     }
 
-    /// Delivers what goes to [`TOPIC`] to the consumer at `url`.
-    pub async fn subscribe(&self, url: &str) -> anyhow::Result<()> {
-        const CONSUMER: &str = "bench-consumer";
+    /// Says that a service is at `url`; the channel that said it may say more.
+    pub async fn register(&self, service: &str, url: &str) -> anyhow::Result<Channel> {
         let channel = Channel::from_shared(self.url.clone())?.connect().await?;
         let endpoint = Endpoint {
             url: url.to_owned(),
             protocol: EndpointProtocol::Grpc.into(),
+            ..Endpoint::default()
         };
         let registration = RegisterServiceRequest {
-            name: CONSUMER.to_owned(),
+            name: service.to_owned(),
             endpoints: vec![endpoint],
             ..RegisterServiceRequest::default()
         };
         CoordinatorClient::new(channel.clone())
             .register_service(registration)
             .await?;
+        Ok(channel)
+    }
+
+    /// Delivers what goes to [`TOPIC`] to the consumer at `url`.
+    pub async fn subscribe(&self, url: &str) -> anyhow::Result<()> {
+        const CONSUMER: &str = "bench-consumer";
+        let channel = self.register(CONSUMER, url).await?;
         let subscription = Subscription {
             name: CONSUMER.to_owned(),
             topic: TOPIC.to_owned(),

@@ -30,6 +30,7 @@ mod sender;
 mod soak;
 mod store_raw;
 mod targets;
+mod tcc;
 
 use anyhow::bail;
 use clap::Parser;

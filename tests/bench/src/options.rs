@@ -40,6 +40,10 @@ pub struct Options {
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 
+    /// What is measured: message confirmation, or TCC with two branches.
+    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
+    pub mode: Mode,
+
     /// Only these cases; may be repeated.
     #[arg(long, value_name = "CASE")]
     pub only: Vec<Case>,
@@ -96,6 +100,16 @@ pub enum Role {
     Echo,
 }
 
+/// Which of the coordinator's two jobs is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// Messages that are prepared, confirmed and delivered.
+    #[default]
+    Messages,
+    /// Two branches that are tried and confirmed, at participants in another process that do nothing.
+    Tcc,
+}
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
@@ -112,6 +126,12 @@ pub enum Case {
     MessageDelivered,
     /// Prepare and confirm acknowledged of messages that nobody subscribed to.
     MessageUnsubscribed,
+    /// Two branches prepared, tried by the caller, and confirmed, until the decision is durable.
+    TccDecided,
+    /// The same, until both branches have taken the decision.
+    TccFinal,
+    /// The same in one call: the coordinator runs the Trys.
+    TccExecuted,
 }
 
 impl Case {
@@ -123,6 +143,9 @@ impl Case {
             Self::MessageAcknowledged => "message_acknowledged",
             Self::MessageDelivered => "message_delivered",
             Self::MessageUnsubscribed => "message_unsubscribed",
+            Self::TccDecided => "tcc_decided",
+            Self::TccFinal => "tcc_final",
+            Self::TccExecuted => "tcc_executed",
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::options::{Case, Options, Transport};
+use crate::{
+    options::{Case, Mode, Options, Transport},
+    tcc::Until,
+};
 
 /// One measurement.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +19,17 @@ pub enum Run {
         settle: bool,
     },
     Messages(Messages),
+    Tcc(Tcc),
+}
+
+/// Load of two branches each on a coordinator.
+#[derive(Clone, Copy, Debug)]
+pub struct Tcc {
+    pub until: Until,
+    pub callers: usize,
+    /// False: each command is committed by itself.
+    pub batched: bool,
+    pub window: Duration,
 }
 
 /// Load on a coordinator.
@@ -43,6 +57,11 @@ impl Run {
             Self::Messages(Messages {
                 subscribed: false, ..
             }) => &[Case::MessageUnsubscribed],
+            Self::Tcc(tcc) => match tcc.until {
+                Until::Decided => &[Case::TccDecided],
+                Until::Final => &[Case::TccFinal],
+                Until::Executed => &[Case::TccExecuted],
+            },
         }
     }
 
@@ -54,6 +73,7 @@ impl Run {
             // Nothing else is measured by them than what is possible at all.
             Self::Echo { .. } | Self::StoreRaw { .. } => options.window() / 2,
             Self::Messages(messages) => messages.window,
+            Self::Tcc(tcc) => tcc.window,
         };
         options.warm_up() + window + AROUND
     }
@@ -65,6 +85,7 @@ impl Run {
             Self::Echo { callers } => (None, Some(*callers)),
             Self::StoreRaw { .. } => (None, None),
             Self::Messages(messages) => (Some(messages.transport), Some(messages.callers)),
+            Self::Tcc(tcc) => (Some(Transport::Grpc), Some(tcc.callers)),
         };
         let same = |asked: Option<usize>| asked.is_none() || callers.is_none() || asked == callers;
         case && same(options.callers)
@@ -74,6 +95,65 @@ impl Run {
 
 /// What is measured in one go.
 pub fn plan(options: &Options) -> Vec<Run> {
+    let runs = match options.mode {
+        Mode::Messages => messages(options),
+        Mode::Tcc => tcc(options),
+    };
+    runs.into_iter()
+        .filter(|run| run.is_asked_for(options))
+        .collect()
+}
+
+fn tcc(options: &Options) -> Vec<Run> {
+    let (window, sustained) = (options.window(), options.sustained());
+    let lone = Tcc {
+        until: Until::Decided,
+        callers: 1,
+        batched: true,
+        window,
+    };
+    let many = Tcc {
+        until: Until::Final,
+        callers: 64,
+        ..lone
+    };
+    let executed = Tcc {
+        until: Until::Executed,
+        ..many
+    };
+    let runs = [
+        lone,
+        Tcc { callers: 1, ..many },
+        Tcc {
+            window: sustained,
+            ..many
+        },
+        Tcc {
+            callers: 512,
+            ..many
+        },
+        Tcc {
+            batched: false,
+            ..many
+        },
+        Tcc {
+            callers: 1,
+            ..executed
+        },
+        executed,
+        Tcc {
+            callers: 512,
+            ..executed
+        },
+    ];
+    let echoes = [1, 64, 512].map(|callers| Run::Echo { callers });
+    echoes
+        .into_iter()
+        .chain(runs.into_iter().map(Run::Tcc))
+        .collect()
+}
+
+fn messages(options: &Options) -> Vec<Run> {
     let (window, sustained) = (options.window(), options.sustained());
     let grpc = Messages {
         transport: Transport::Grpc,
@@ -146,7 +226,5 @@ pub fn plan(options: &Options) -> Vec<Run> {
             ..sdk
         }),
     ];
-    runs.into_iter()
-        .filter(|run| run.is_asked_for(options))
-        .collect()
+    runs.into()
 }

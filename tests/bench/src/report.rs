@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde::Serialize;
 
 use crate::{latency::Latencies, options::Case};
@@ -97,6 +97,12 @@ pub fn say_record(record: &Record, notes: &str) -> anyhow::Result<()> {
 /// Writes all of it, as one file that is there whole or not at all.
 pub fn write(records: &[Record], path: &Path) -> anyhow::Result<()> {
     let failed = || format!("{} can't be written", path.display());
+    if path.exists() && !path.is_file() {
+        bail!(
+            "--out {}: this is no file; name one, such as bench-results/latest.json",
+            path.display()
+        );
+    }
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory).with_context(failed)?;
     }

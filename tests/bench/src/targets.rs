@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::database::Kind;
+use crate::{database::Kind, plan::Tcc, report::Record, tcc::Until};
 
 /// Rates and delays that the targets are about; `None`: not measured in this run.
 #[derive(Debug, Default)]
@@ -17,6 +17,14 @@ pub struct Findings {
     pub sustained: Vec<Sustained>,
     /// The median of one call of a lone caller, in milliseconds.
     pub lone_call_ms: Option<f64>,
+    /// Transactions of two branches per second, of 64 callers until the final phase.
+    tcc: Option<f64>,
+    /// The same with each command committed by itself.
+    tcc_unbatched: Option<f64>,
+    /// The median until the decision of a lone caller's, in milliseconds.
+    tcc_decision_ms: Option<f64>,
+    /// How many of them there are to be; only a server has a target.
+    tcc_per_second: Option<f64>,
 }
 
 /// A run with deliveries that went on for a while.
@@ -40,7 +48,18 @@ impl Findings {
         };
         Self {
             factor,
+            tcc_per_second: (store == Kind::Postgres).then_some(2_000.0),
             ..Self::default()
+        }
+    }
+
+    /// Notes a run with branches.
+    pub fn tcc(&mut self, run: Tcc, record: &Record) {
+        match (run.until, run.callers, run.batched) {
+            (Until::Decided, 1, true) => self.tcc_decision_ms = Some(record.p50_ms),
+            (Until::Final, 64, true) => self.tcc = Some(record.per_second),
+            (Until::Final, 64, false) => self.tcc_unbatched = Some(record.per_second),
+            _ => {}
         }
     }
 
@@ -76,6 +95,27 @@ impl Findings {
             lines.push(verdict(
                 p50 < 2.0,
                 &format!("1 caller: median of one call {p50:.2} ms (under 2 ms)"),
+            ));
+        }
+        if let (Some(batched), Some(unbatched)) = (self.tcc, self.tcc_unbatched) {
+            let ratio = batched / unbatched;
+            lines.push(format!(
+                "{:<8} 64 callers, two branches: {ratio:.1} x the run with batches of one",
+                "RATIO"
+            ));
+        }
+        if let (Some(rate), Some(target)) = (self.tcc, self.tcc_per_second) {
+            lines.push(verdict(
+                rate >= target,
+                &format!("64 callers, two branches, until the final phase: {rate:.0}/s (at least {target:.0}/s)"),
+            ));
+        }
+        if let Some(p50) = self.tcc_decision_ms {
+            lines.push(verdict(
+                p50 < 5.0,
+                &format!(
+                    "1 caller, two branches: median until the decision {p50:.2} ms (under 5 ms)"
+                ),
             ));
         }
         lines
