@@ -33,6 +33,27 @@ macro_rules! conformance_tests {
                 reader_sees_all_of_a_batch_or_nothing,
                 one_batch_or_one_by_one_is_the_same,
             }
+            branch {
+                p3_prepared_branches_are_kept_and_not_called,
+                branches_join_until_the_decision,
+                registrations_are_refused_whole,
+                t4_no_branch_is_registered_after_the_decision,
+                t4_registration_beside_a_decision_owes_no_orphan,
+                p4_decision_owes_every_branch_its_call,
+                decision_leases_the_calls_of_branches,
+                messages_and_branches_share_one_decision,
+                branch_is_called_again_after_its_delay,
+                p4_parked_branch_waits_for_a_person,
+                p10_park_takes_the_lease_of_a_branch,
+                p10_stale_branch_changes_nothing,
+                p11_calls_of_a_dead_node_are_claimable,
+                p12_one_participant_does_not_stop_the_others,
+                executed_transaction_confirms_when_all_are_tried,
+                p10_refused_try_cancels_and_bars_the_others,
+                p6_unanswered_try_is_made_again_until_the_deadline,
+                ends_of_many_transactions_share_a_batch,
+                purge_takes_finished_branches,
+            }
             check_back {
                 check_back_is_due_after_check_after,
                 decided_transaction_is_not_checked_back,
@@ -243,6 +264,7 @@ mod tests {
         let listed = include_str!("cases.rs");
         let files = [
             include_str!("batch.rs"),
+            include_str!("branch.rs"),
             include_str!("check_back.rs"),
             include_str!("claim.rs"),
             include_str!("decide.rs"),

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use earnest_protocol::{
-    CheckBackAnswer, ContentHash, Decision, Jitter, Name, Options, ParkReason, Settled, Topic,
-    TransactionId,
+    CheckBackAnswer, ContentHash, Decision, Jitter, Name, Options, Ordinal, ParkReason, Settled,
+    Topic, TransactionId, TrySettled,
 };
 
 use super::clock::TestClock;
 use crate::{
-    AttemptNote, CheckBackWork, Command, Decide, DeliverySettled, DeliveryWork, Message,
-    NewTransaction, OperatorAction,
+    AttemptNote, Branch, BranchSettled, BranchTried, BranchWork, CheckBackWork, Command, Decide,
+    DeliverySettled, DeliveryWork, Message, NewTransaction, OperatorAction, RegisterBranches,
 };
 
 /// Who opens the cases' transactions.
@@ -64,6 +64,66 @@ pub fn transaction(n: u8, messages: Vec<Message>) -> NewTransaction {
         branches: vec![],
         traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
     }
+}
+
+/// The branches that a transaction of the cases may have.
+pub const BRANCHES: u32 = 8;
+
+/// A branch that is told from others by `n`.
+pub fn reserve(n: u32) -> Branch {
+    Branch {
+        service: name("account"),
+        action: name("debit"),
+        resource_id: "db-2".into(),
+        payload: Bytes::from(format!("{{\"cents\":{n}}}")),
+        content_type: "application/json".into(),
+    }
+}
+
+/// Transaction number `n` with so many branches and no message.
+pub fn branched(n: u8, branches: usize) -> NewTransaction {
+    NewTransaction {
+        branches: (0..).take(branches).map(reserve).collect(),
+        ..transaction(n, vec![])
+    }
+}
+
+/// The initiator registers further branches of transaction `n`.
+pub fn register(n: u8, branches: &[(u32, Branch)]) -> Command {
+    let branches = branches.iter().cloned();
+    Command::RegisterBranches(Box::new(RegisterBranches {
+        id: id(n),
+        initiator: Some(name(INITIATOR)),
+        branches: branches.map(|(at, branch)| (Ordinal(at), branch)).collect(),
+        limit: BRANCHES,
+    }))
+}
+
+/// The end of a Confirm or Cancel of a branch.
+pub fn branch_settled(work: &BranchWork, settled: Settled) -> Command {
+    let note = (settled != Settled::Done).then(|| note("unreachable"));
+    Command::BranchSettled(Box::new(BranchSettled {
+        key: work.key,
+        token: work.token,
+        settled,
+        note,
+    }))
+}
+
+/// The branch took the decision.
+pub fn branch_done(work: &BranchWork) -> Command {
+    branch_settled(work, Settled::Done)
+}
+
+/// The end of a Try that the coordinator ran.
+pub fn tried(work: &BranchWork, settled: TrySettled) -> Command {
+    let note = (settled != TrySettled::Ok).then(|| note("refused"));
+    Command::BranchTried(Box::new(BranchTried {
+        key: work.key,
+        token: work.token,
+        settled,
+        note,
+    }))
 }
 
 fn hashed(mut new: NewTransaction) -> Box<NewTransaction> {

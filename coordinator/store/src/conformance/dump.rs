@@ -1,11 +1,11 @@
 //! All that a store shows, to compare before and after, and one store with another.
 
-use earnest_protocol::Phase;
+use earnest_protocol::{BranchState, Phase};
 
 use super::subject::Subject;
 use crate::{
-    AttemptRow, AuditRow, Backlog, DeliveryRow, Message, ServiceRow, SubscriptionRow,
-    TransactionFilter, TransactionRow,
+    AttemptRow, AuditRow, Backlog, Branch, BranchRow, DeliveryRow, Message, ServiceRow,
+    SubscriptionRow, TransactionFilter, TransactionRow,
 };
 
 /// Everything that can be read.
@@ -34,6 +34,8 @@ pub struct Whole {
     pub messages: Vec<Message>,
     /// By message and subscription.
     pub deliveries: Vec<DeliveryRow>,
+    /// By ordinal, each with what it says.
+    pub branches: Vec<(BranchRow, Branch)>,
     /// Newest first.
     pub attempts: Vec<AttemptRow>,
 }
@@ -62,6 +64,7 @@ impl Subject {
                     row: listed,
                     messages,
                     deliveries,
+                    branches: detail.branches,
                     attempts,
                 });
             }
@@ -97,15 +100,22 @@ impl Dump {
             row.state
                 .validate()
                 .unwrap_or_else(|broken| panic!("{broken}: {whole:#?}"));
+            let branches = |state| {
+                whole
+                    .branches
+                    .iter()
+                    .filter(|(b, _)| b.state == state)
+                    .count()
+            };
             let count = |state| whole.deliveries.iter().filter(|d| d.state == state).count();
             assert_eq!(
                 row.state.open_effects as usize,
-                count(Pending),
+                count(Pending) + branches(BranchState::Pending),
                 "K3, open: {whole:#?}"
             );
             assert_eq!(
                 row.state.parked_effects as usize,
-                count(Parked),
+                count(Parked) + branches(BranchState::Parked),
                 "K3, parked: {whole:#?}"
             );
             assert_eq!(
@@ -128,6 +138,37 @@ impl Dump {
                     row.check_due.is_none() && row.holder.is_none(),
                     "decided and asked: {whole:#?}"
                 );
+            }
+            assert_eq!(
+                row.state.branches as usize,
+                whole.branches.len(),
+                "{whole:#?}"
+            );
+            assert_eq!(
+                row.state.untried as usize,
+                match row.state.phase.decision() {
+                    None => branches(BranchState::Trying),
+                    Some(_) => 0,
+                },
+                "{whole:#?}"
+            );
+            for (branch, _) in &whole.branches {
+                let undecided = matches!(
+                    branch.state,
+                    BranchState::Registered | BranchState::Trying | BranchState::Tried
+                );
+                assert_eq!(
+                    undecided,
+                    row.state.phase.decision().is_none(),
+                    "T4: {whole:#?}"
+                );
+                let waits = matches!(branch.state, BranchState::Trying | BranchState::Pending);
+                if !waits {
+                    assert!(
+                        branch.due.is_none() && branch.holder.is_none(),
+                        "{whole:#?}"
+                    );
+                }
             }
             for delivery in &whole.deliveries {
                 assert_eq!(

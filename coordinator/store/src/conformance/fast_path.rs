@@ -24,7 +24,7 @@ pub(super) struct Admit {
 
 impl Admission for Admit {
     fn admits(&self, target: &Target) -> bool {
-        let Target::Subscription(_, called) = target else {
+        let (Target::Subscription(_, called) | Target::Participant(_, called)) = target else {
             return false;
         };
         let take = |left: usize| left.checked_sub(1);

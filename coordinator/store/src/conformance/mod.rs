@@ -19,6 +19,8 @@ mod subject;
 #[doc(hidden)]
 pub mod batch;
 #[doc(hidden)]
+pub mod branch;
+#[doc(hidden)]
 pub mod check_back;
 #[doc(hidden)]
 pub mod claim;

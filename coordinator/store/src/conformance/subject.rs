@@ -18,9 +18,9 @@ use super::{
     commands::{id, name, topic},
 };
 use crate::{
-    AdmitNone, Applied, CheckBackWork, ClaimRequest, Claimed, Clock, Command, DeliveryRow,
-    DeliveryWork, Destination, Detail, LeaseGrant, Line, Rejection, Reply, Store, SubscriptionRow,
-    TransactionRow, Work,
+    AdmitNone, Applied, BranchWork, CheckBackWork, ClaimRequest, Claimed, Clock, Command,
+    DeliveryRow, DeliveryWork, Destination, Detail, LeaseGrant, Line, Rejection, Reply, Store,
+    SubscriptionRow, TransactionRow, Work,
 };
 
 /// How long a node of the cases counts as alive.
@@ -163,6 +163,25 @@ impl Subject {
             Work::Branch(other) => panic!("a branch is due: {}", other.key),
         };
         work.into_iter().map(check_back).collect()
+    }
+
+    /// Claims calls of branches, by key; nothing else may be due.
+    pub async fn branch_work(&self, epoch: NodeEpoch) -> Vec<BranchWork> {
+        let work = self.claim(epoch).await.work;
+        let branch = |work| match work {
+            Work::Branch(work) => *work,
+            other => panic!("something else is due: {other:?}"),
+        };
+        let mut work: Vec<_> = work.into_iter().map(branch).collect();
+        work.sort_by_key(|work| work.key);
+        work
+    }
+
+    /// Claims the one call of a branch that is due.
+    pub async fn one_branch(&self, epoch: NodeEpoch) -> BranchWork {
+        let mut work = self.branch_work(epoch).await;
+        assert_eq!(work.len(), 1, "{work:?}");
+        work.remove(0)
     }
 
     /// Claims the one delivery that is due.

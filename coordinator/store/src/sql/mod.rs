@@ -3,6 +3,7 @@
 //!
 //! It must never hold a statement: each database has its own dialect, in its own room.
 
+pub(crate) mod branch;
 pub(crate) mod column;
 pub(crate) mod delivery;
 pub(crate) mod message;

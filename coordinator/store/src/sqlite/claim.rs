@@ -14,10 +14,13 @@ use std::{
 use earnest_protocol::{Name, NodeEpoch, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{column::limit, delivery, error::Context, lease, message, rows::SqlRows, transaction};
+use super::{
+    branch, column::limit, delivery, error::Context, lease, message, rows::SqlRows, transaction,
+};
 use crate::{
-    CheckBackWork, ClaimRequest, Claimed, DeliveryRow, StoreError, Target, TransactionRow, Work,
-    engine::{Rows, delivery_work},
+    BranchRow, CheckBackWork, ClaimRequest, Claimed, DeliveryRow, StoreError, Target,
+    TransactionRow, Work,
+    engine::{Rows, branch_work, delivery_work},
     planted::planted,
 };
 
@@ -36,7 +39,7 @@ pub(super) struct Queue {
     pub(super) later: &'static str,
 }
 
-pub(super) static QUEUES: [Queue; 2] = [CHECK_BACKS, DELIVERIES];
+pub(super) static QUEUES: [Queue; 3] = [CHECK_BACKS, DELIVERIES, BRANCHES];
 
 const CHECK_BACKS: Queue = Queue {
     target: Target::Initiator,
@@ -72,6 +75,24 @@ const DELIVERIES: Queue = Queue {
     ),
     later: "SELECT due FROM deliveries INDEXED BY deliveries_owed WHERE done_at IS NULL \
          AND namespace = ?1 AND subscription = ?2 AND holder IS NULL AND due > ?3 ORDER BY due LIMIT 1",
+};
+
+const BRANCHES: Queue = Queue {
+    target: Target::Participant,
+    next_target: "SELECT namespace, service FROM branches INDEXED BY branches_due \
+         WHERE due IS NOT NULL AND (namespace, service) > (?1, ?2) ORDER BY namespace, service LIMIT 1",
+    next_holder: "SELECT holder FROM branches INDEXED BY branches_due \
+         WHERE due IS NOT NULL AND namespace = ?1 AND service = ?2 AND holder > ?3 ORDER BY holder LIMIT 1",
+    free: "UPDATE branches INDEXED BY branches_due SET holder = NULL \
+         WHERE due IS NOT NULL AND namespace = ?1 AND service = ?2 AND holder = ?3",
+    due: concat!(
+        "SELECT ",
+        branch::columns!(),
+        " FROM branches b INDEXED BY branches_due WHERE b.due IS NOT NULL AND b.namespace = ?1 \
+         AND b.service = ?2 AND b.holder IS NULL AND b.due <= ?3 ORDER BY b.due LIMIT ?4"
+    ),
+    later: "SELECT due FROM branches INDEXED BY branches_due WHERE due IS NOT NULL \
+         AND namespace = ?1 AND service = ?2 AND holder IS NULL AND due > ?3 ORDER BY due LIMIT 1",
 };
 
 impl Queue {
@@ -281,6 +302,7 @@ impl Hungry {
         let (namespace, name) = names(&self.target);
         let mut check_backs: Vec<TransactionRow> = Vec::new();
         let mut deliveries: Vec<DeliveryRow> = Vec::new();
+        let mut branches: Vec<BranchRow> = Vec::new();
         let mut found = 0;
         {
             let mut statement = db.prepare_cached(self.queue.due).context(context)?;
@@ -297,7 +319,7 @@ impl Hungry {
                     Target::Initiator(..) => {
                         transaction::read(row).map(|row| check_backs.push(row))
                     }
-                    Target::Participant(..) => Ok(()),
+                    Target::Participant(..) => branch::read(row).map(|row| branches.push(row)),
                     Target::Subscription(..) => delivery::read(row).map(|row| deliveries.push(row)),
                 };
                 passed_over(read, claimed)?;
@@ -308,6 +330,10 @@ impl Hungry {
         }
         for row in deliveries {
             let taken = passed_over(take_delivery(rows, db, row, epoch), claimed)?;
+            claimed.work.extend(taken.flatten());
+        }
+        for row in branches {
+            let taken = passed_over(take_branch(db, &row, epoch), claimed)?;
             claimed.work.extend(taken.flatten());
         }
         Ok(found)
@@ -380,5 +406,24 @@ fn take_delivery(
         return Ok(None);
     };
     delivery::update(db, &delivery)?;
+    Ok(Some(work.into()))
+}
+
+fn take_branch(
+    db: &Connection,
+    branch: &BranchRow,
+    epoch: NodeEpoch,
+) -> Result<Option<Work>, StoreError> {
+    let missing = |what: &str| StoreError::Corrupt(format!("{} has no {what}", branch.key));
+    let row =
+        transaction::select(db, branch.key.transaction)?.ok_or_else(|| missing("transaction"))?;
+    let (mut branch, content) =
+        branch::select_whole(db, &branch.key)?.ok_or_else(|| missing("content"))?;
+    branch.holder = Some(epoch);
+    branch.token = branch.token.next();
+    let Some(work) = branch_work(&row, &branch, content) else {
+        return Ok(None);
+    };
+    branch::update(db, &branch)?;
     Ok(Some(work.into()))
 }

@@ -15,7 +15,7 @@ const TRANSACTIONS: &str = "WITH RECURSIVE n (n) AS (SELECT ?4 UNION ALL SELECT 
      t (at) AS (SELECT CAST(?1 + n * (1.0 * ?2 / ?3) AS INTEGER) FROM n) \
      INSERT INTO transactions SELECT unhex(printf('%012x7', at / 1000) || substr(hex(randomblob(2)), 2) || '8' \
      || substr(hex(randomblob(8)), 2)), 1, 'default', 'bench-sender', '', '', unhex('01' || hex(randomblob(32))), 1, '', at, \
-     10000000, 1, 1, 20, 0, 3, NULL, 0, 0, 0, 0, at + 1000, 'initiator', at + 2000, NULL, 0, NULL, 0, 2 FROM t";
+     10000000, 1, 1, 20, 0, 3, NULL, 0, 0, 0, 0, at + 1000, 'initiator', at + 2000, NULL, 0, NULL, 0, 2, 0, 0 FROM t";
 const MESSAGES: &str = "INSERT INTO messages SELECT id, 0, 'bench.message', '', '', '', '', '', zeroblob(?2) \
      FROM transactions WHERE rowid > ?1 ORDER BY rowid";
 const DELIVERIES: &str = "INSERT INTO deliveries SELECT id, 0, 'bench-consumer', 1, 'default', 2, 1, NULL, created_at + 1000, \

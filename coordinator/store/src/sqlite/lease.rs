@@ -81,6 +81,7 @@ pub(super) fn forget_nodes(db: &Connection) -> Result<(), StoreError> {
          UPDATE transactions SET holder = NULL, revision = revision + 1
              WHERE check_due IS NOT NULL AND holder IS NOT NULL;
          UPDATE deliveries SET holder = NULL WHERE done_at IS NULL AND holder IS NOT NULL;
+         UPDATE branches SET holder = NULL WHERE due IS NOT NULL AND holder IS NOT NULL;
          DELETE FROM nodes;
          COMMIT;",
     )

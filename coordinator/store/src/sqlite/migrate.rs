@@ -6,9 +6,10 @@ use super::error::failed;
 use crate::StoreError;
 
 /// In order, only ever added to: entry n brings a database from version n to n + 1.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../migrations/sqlite/0001_message_confirmation.sql"),
     include_str!("../../migrations/sqlite/0002_lost_writes.sql"),
+    include_str!("../../migrations/sqlite/0003_branches.sql"),
 ];
 
 /// Marks the file as ours (`EARN`), so that another program's database is not taken for an empty one.

@@ -5,6 +5,7 @@
 //! before the start is free at once: nobody who held it can live. This module must never answer before the
 //! COMMIT, and never decide what may happen to a transaction (the engine does, over [`rows::SqlRows`]).
 
+mod branch;
 mod checkpoint;
 mod claim;
 mod column;

@@ -5,7 +5,7 @@ use earnest_protocol::{Phase, Timestamp, TransactionId};
 use rusqlite::{Connection, params_from_iter, types::Value};
 
 use super::{
-    SqliteStore,
+    SqliteStore, branch,
     column::{corrupt, limit},
     delivery,
     error::Context,
@@ -79,7 +79,7 @@ fn detail(db: &Connection, id: TransactionId) -> Result<Option<Detail>, StoreErr
     Ok(Some(Detail {
         transaction,
         messages: message::select_all(db, id)?,
-        branches: vec![],
+        branches: branch::select_all(db, id)?,
         deliveries: delivery::select_all(db, id)?,
         attempts: record::attempts(db, id, ATTEMPTS)?,
     }))

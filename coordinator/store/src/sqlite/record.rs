@@ -7,14 +7,14 @@ use super::{
     column::{Columns, Read, corrupt, limit, micros},
     error::Context,
 };
-use crate::{AttemptKind, AttemptRow, AuditRow, StoreError};
+use crate::{AttemptKind, AttemptRow, AuditRow, StoreError, sql::branch as words};
 
 const INSERT_ATTEMPT: &str = "INSERT INTO attempts \
-     (transaction_id, ordinal, subscription, number, at, node, target, code, error, duration) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+     (transaction_id, ordinal, subscription, branch_call, number, at, node, target, code, error, duration) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 const DELETE_ATTEMPT: &str = "DELETE FROM attempts INDEXED BY attempts_transaction \
-     WHERE transaction_id = ?1 AND ordinal IS ?2 AND subscription IS ?3 AND number = ?4";
-const NEWEST_ATTEMPTS: &str = "SELECT transaction_id, ordinal, subscription, number, at, node, target, code, error, \
+     WHERE transaction_id = ?1 AND ordinal IS ?2 AND subscription IS ?3 AND branch_call IS ?4 AND number = ?5";
+const NEWEST_ATTEMPTS: &str = "SELECT transaction_id, ordinal, subscription, branch_call, number, at, node, target, code, error, \
      duration FROM attempts WHERE transaction_id = ?1 ORDER BY id DESC LIMIT ?2";
 const INSERT_AUDIT: &str =
     "INSERT INTO audit (at, actor, action, transaction_id, detail) VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -23,11 +23,12 @@ const NEWEST_AUDIT: &str =
 
 pub(super) fn insert_attempt(db: &Connection, row: &AttemptRow) -> Result<(), StoreError> {
     let context = "record an attempt";
-    let (ordinal, subscription) = kind_columns(&row.kind);
+    let (ordinal, subscription, branch_call) = kind_columns(&row.kind);
     let values = params![
         row.transaction.as_bytes(),
         ordinal,
         subscription,
+        branch_call,
         row.number,
         row.at.as_micros(),
         row.node,
@@ -51,22 +52,30 @@ pub(super) fn delete_attempt(
     number: u32,
 ) -> Result<(), StoreError> {
     let context = "forget an attempt";
-    let (ordinal, subscription) = kind_columns(kind);
+    let (ordinal, subscription, branch_call) = kind_columns(kind);
     db.prepare_cached(DELETE_ATTEMPT)
         .context(context)?
-        .execute(params![id.as_bytes(), ordinal, subscription, number])
+        .execute(params![
+            id.as_bytes(),
+            ordinal,
+            subscription,
+            branch_call,
+            number
+        ])
         .context(context)?;
     Ok(())
 }
 
-fn kind_columns(kind: &AttemptKind) -> (Option<u32>, Option<&str>) {
+fn kind_columns(kind: &AttemptKind) -> (Option<u32>, Option<&str>, Option<i64>) {
     match kind {
-        AttemptKind::CheckBack => (None, None),
-        AttemptKind::Delivery(ordinal, name) => (
-            Some(ordinal.0),
-            Some(name.as_ref().map_or("", Name::as_str)),
-        ),
-        AttemptKind::Branch(ordinal, _) => (Some(ordinal.0), None),
+        AttemptKind::CheckBack => (None, None, None),
+        AttemptKind::Delivery(ordinal, name) => {
+            let name = name.as_ref().map_or("", Name::as_str);
+            (Some(ordinal.0), Some(name), None)
+        }
+        AttemptKind::Branch(ordinal, call) => {
+            (Some(ordinal.0), None, Some(words::call_number(*call)))
+        }
     }
 }
 
@@ -91,13 +100,7 @@ pub(super) fn attempts(
 fn attempt(mut c: Columns<'_, '_>) -> Read<AttemptRow> {
     Ok(AttemptRow {
         transaction: c.id()?,
-        kind: match c.get::<Option<u32>>()? {
-            None => {
-                c.get::<Option<String>>()?;
-                AttemptKind::CheckBack
-            }
-            Some(ordinal) => AttemptKind::Delivery(Ordinal(ordinal), c.parse_filled()?),
-        },
+        kind: kind(&mut c)?,
         number: c.get()?,
         at: c.time()?,
         node: c.get()?,
@@ -105,6 +108,28 @@ fn attempt(mut c: Columns<'_, '_>) -> Read<AttemptRow> {
         code: c.get()?,
         error: c.get()?,
         duration: c.duration()?,
+    })
+}
+
+fn kind(c: &mut Columns<'_, '_>) -> Read<AttemptKind> {
+    let ordinal = c.get::<Option<u32>>()?;
+    let subscription = c
+        .get::<Option<String>>()?
+        .filter(|name| !name.is_empty())
+        .map(|name| {
+            name.parse()
+                .map_err(|e| format!("column subscription: {e}"))
+        })
+        .transpose()?;
+    let call = c.get::<Option<i64>>()?;
+    Ok(match (ordinal.map(Ordinal), call) {
+        (None, _) => AttemptKind::CheckBack,
+        (Some(ordinal), None) => AttemptKind::Delivery(ordinal, subscription),
+        (Some(ordinal), Some(number)) => {
+            let call = words::call(number)
+                .ok_or_else(|| format!("column branch_call: {number} stands for no call"))?;
+            AttemptKind::Branch(ordinal, call)
+        }
     })
 }
 

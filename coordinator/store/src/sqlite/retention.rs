@@ -98,6 +98,8 @@ fn remove(db: &Connection, ids: &[TransactionId], horizon: Timestamp) -> Result<
         for sql in [
             "DELETE FROM messages WHERE transaction_id = ?1",
             "DELETE FROM deliveries WHERE transaction_id = ?1",
+            "DELETE FROM branches WHERE transaction_id = ?1",
+            "DELETE FROM branch_contents WHERE transaction_id = ?1",
             "DELETE FROM attempts WHERE transaction_id = ?1",
         ] {
             db.prepare_cached(sql)

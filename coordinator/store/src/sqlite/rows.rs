@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use earnest_protocol::{Name, Ordinal, Timestamp, Topic, TransactionId};
 use rusqlite::Connection;
 
-use super::{delivery, message, meta, record, subscription, transaction};
+use super::{branch, delivery, message, meta, record, subscription, transaction};
 use crate::{
     AttemptKind, AttemptRow, AuditRow, Branch, BranchKey, BranchRow, DeliveryKey, DeliveryRow,
     Message, StoreError, SubscriptionRow, TransactionRow, engine::Rows,
@@ -70,20 +70,20 @@ impl Rows for SqlRows<'_> {
         message::select_all(self.db, id)
     }
 
-    fn insert_branch(&mut self, row: &BranchRow, _: &Branch) -> Result<(), StoreError> {
-        Err(unkept(&row.key))
+    fn insert_branch(&mut self, row: &BranchRow, content: &Branch) -> Result<(), StoreError> {
+        branch::insert(self.db, row, content)
     }
 
     fn branch(&mut self, key: &BranchKey) -> Result<Option<BranchRow>, StoreError> {
-        Err(unkept(key))
+        branch::select(self.db, key)
     }
 
     fn update_branch(&mut self, row: &BranchRow) -> Result<(), StoreError> {
-        Err(unkept(&row.key))
+        branch::update(self.db, row)
     }
 
-    fn branches(&mut self, _: TransactionId) -> Result<Vec<(BranchRow, Branch)>, StoreError> {
-        Ok(vec![])
+    fn branches(&mut self, id: TransactionId) -> Result<Vec<(BranchRow, Branch)>, StoreError> {
+        branch::select_all(self.db, id)
     }
 
     fn subscriptions_of(
@@ -177,8 +177,4 @@ impl Rows for SqlRows<'_> {
         self.horizon = Horizon::Read(horizon);
         Ok(horizon)
     }
-}
-
-fn unkept(key: &BranchKey) -> StoreError {
-    StoreError::Corrupt(format!("{key}: this store keeps no branches yet"))
 }

@@ -18,7 +18,7 @@ macro_rules! columns {
         "id, format, namespace, initiator, resource_id, business_key, content, message_count, traceparent, \
          created_at, check_after, outcome, on_budget_spent, check_back_budget, allow_no_subscription, phase, \
          parked, in_progress_answers, unanswered, open_effects, parked_effects, decided_at, decided_by, \
-         finished_at, check_due, check_attempts, holder, token, revision"
+         finished_at, check_due, check_attempts, holder, token, revision, branches, untried"
     };
 }
 pub(super) use columns;
@@ -28,11 +28,11 @@ const INSERT: &str = concat!(
     "INSERT INTO transactions (",
     columns!(),
     ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, \
-     ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)"
+     ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31)"
 );
 const UPDATE: &str = "UPDATE transactions SET phase = ?3, parked = ?4, in_progress_answers = ?5, unanswered = ?6, \
      open_effects = ?7, parked_effects = ?8, decided_at = ?9, decided_by = ?10, finished_at = ?11, check_due = ?12, \
-     check_attempts = ?13, holder = ?14, token = ?15, revision = revision + 1 \
+     check_attempts = ?13, holder = ?14, token = ?15, branches = ?16, untried = ?17, revision = revision + 1 \
      WHERE id = ?1 AND revision = ?2";
 
 pub(super) fn select(
@@ -114,6 +114,8 @@ pub(super) fn insert(db: &Connection, row: &TransactionRow) -> Result<(), StoreE
         row.holder.map(|NodeEpoch(epoch)| epoch),
         row.token.0,
         row.revision,
+        state.branches,
+        state.untried,
     ];
     db.prepare_cached(INSERT)
         .context(context)?
@@ -143,6 +145,8 @@ pub(super) fn update(db: &Connection, row: &mut TransactionRow) -> Result<(), St
         row.check_attempts,
         row.holder.map(|NodeEpoch(epoch)| epoch),
         row.token.0,
+        state.branches,
+        state.untried,
     ];
     let changed = db
         .prepare_cached(UPDATE)
@@ -167,7 +171,7 @@ fn read_columns(mut c: Columns<'_, '_>) -> Read<TransactionRow> {
     let id = c.id()?;
     c.format()?;
     // Fields of a struct expression are evaluated as they are written: in the order of the columns.
-    let row = TransactionRow {
+    let mut row = TransactionRow {
         id,
         namespace: c.parse()?,
         initiator: c.parse_option()?,
@@ -186,6 +190,9 @@ fn read_columns(mut c: Columns<'_, '_>) -> Read<TransactionRow> {
         token: c.token()?,
         revision: c.get()?,
     };
+    row.state.branches = c.get()?;
+    row.state.untried = c.get()?;
+    row.state.validate()?;
     if row.state.phase.decision().is_some() != row.decided.is_some() {
         return Err("its phase and its decision don't fit together".into());
     }
@@ -223,19 +230,18 @@ fn state(c: &mut Columns<'_, '_>) -> Read<State> {
         check_back_budget: c.get()?,
         allow_no_subscription: c.get()?,
     };
-    let state = State {
+    Ok(State {
         phase: c.word(phase)?,
         options,
         parked: c.get::<Option<String>>()?.map(ParkReason::new),
         in_progress_answers: c.get()?,
         unanswered: c.get()?,
+        // The last columns, since they came later.
         branches: 0,
         untried: 0,
         open_effects: c.get()?,
         parked_effects: c.get()?,
-    };
-    state.validate()?;
-    Ok(state)
+    })
 }
 
 pub(super) fn phase_number(phase: Phase) -> i64 {

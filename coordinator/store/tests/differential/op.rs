@@ -54,6 +54,8 @@ pub(crate) struct New {
     pub(crate) n: u8,
     /// Topics and keys.
     pub(crate) messages: Vec<(&'static str, &'static str)>,
+    /// How many branches.
+    pub(crate) branches: usize,
     /// Its options.
     pub(crate) options: Options,
 }
@@ -67,6 +69,8 @@ pub(crate) enum Write {
     Submit(New),
     /// Decide.
     Decide(u8, Decision),
+    /// Register a branch in this place.
+    Register(u8, u32),
     /// The end of the piece of work that was leased so many leases ago, stale or not.
     End(usize, End),
     /// An operator retries.
@@ -112,19 +116,27 @@ fn any_new() -> impl Strategy<Value = New> {
     let outcome = prop_oneof![
         Just(InitiatorOutcome::Local),
         Just(InitiatorOutcome::Asked),
-        Just(InitiatorOutcome::None)
+        Just(InitiatorOutcome::None),
+        Just(InitiatorOutcome::Executed)
     ];
     let messages = prop::collection::vec(message, 0..3);
     (
         0..TRANSACTIONS,
-        messages,
+        (messages, prop_oneof![2 => Just(0_usize), 1 => 1..4_usize]),
         outcome,
         1..3_u32,
         any::<bool>(),
         any::<bool>(),
     )
         .prop_map(
-            |(n, messages, outcome, check_back_budget, cancels, allow_no_subscription)| {
+            |(
+                n,
+                (messages, branches),
+                outcome,
+                check_back_budget,
+                cancels,
+                allow_no_subscription,
+            )| {
                 let cancels = cancels && outcome != InitiatorOutcome::Local;
                 let on_budget_spent = if cancels {
                     OnBudgetSpent::Cancel
@@ -141,6 +153,7 @@ fn any_new() -> impl Strategy<Value = New> {
                 New {
                     n,
                     messages,
+                    branches,
                     options,
                 }
             },
@@ -165,6 +178,7 @@ fn any_write() -> impl Strategy<Value = Write> {
         3 => any_new().prop_map(Write::Prepare),
         3 => any_new().prop_map(Write::Submit),
         3 => (n.clone(), any_decision()).prop_map(|(n, decision)| Write::Decide(n, decision)),
+        2 => (n.clone(), 0..5_u32).prop_map(|(n, ordinal)| Write::Register(n, ordinal)),
         6 => (0..5_usize, end).prop_map(|(back, end)| Write::End(back, end)),
         2 => n.clone().prop_map(Write::Retry),
         1 => n.clone().prop_map(Write::Park),

@@ -9,14 +9,15 @@ use std::{
     },
 };
 
-use earnest_protocol::{LeaseToken, Name, NodeEpoch};
+use earnest_protocol::{BranchCall, LeaseToken, Name, NodeEpoch, ParkReason, Settled, TrySettled};
 use earnest_store::{
-    Admission, CheckBackWork, ClaimRequest, Command, Endpoint, EndpointProtocol, LeaseGrant,
-    MemoryStore, NewTransaction, OperatorAction, Rejection, Reply, ServiceRow, SubscriptionRow,
-    Target, Work,
+    Admission, BranchWork, CheckBackWork, ClaimRequest, Command, Endpoint, EndpointProtocol,
+    LeaseGrant, MemoryStore, NewTransaction, OperatorAction, Rejection, Reply, ServiceRow,
+    SubscriptionRow, Target, Work,
     conformance::{
-        self as with, INITIATOR, LEASE, Subject, TestClock, answered, done, failed, keyed, later,
-        name, no_grant, park, prepare, release, retry, submit, subscription, transaction,
+        self as with, INITIATOR, LEASE, Subject, TestClock, answered, branch_settled, branched,
+        done, failed, keyed, later, name, no_grant, park, prepare, register, release, reserve,
+        retry, submit, subscription, transaction, tried,
     },
 };
 
@@ -207,6 +208,8 @@ impl Pair {
             self.seen.insert(match work {
                 Work::CheckBack(_) => "claimed check-back",
                 Work::Delivery(_) => "claimed delivery",
+                Work::Branch(work) if work.call == BranchCall::Try => "claimed try",
+                Work::Branch(_) => "claimed branch",
             });
         }
         self.leased.extend(work);
@@ -218,6 +221,7 @@ impl Pair {
             Write::Prepare(new) => prepare(full(new)),
             Write::Submit(new) => submit(full(new)),
             Write::Decide(n, decision) => with::decide(*n, *decision),
+            Write::Register(n, ordinal) => register(*n, &[(*ordinal, reserve(*ordinal % 3))]),
             Write::Retry(n) => retry(*n),
             Write::Park(n) => park(*n),
             Write::OperatorDecides(n, decision) => {
@@ -227,6 +231,7 @@ impl Pair {
                 let last = self.leased.len().checked_sub(1)?;
                 match &self.leased[last.checked_sub(*back)?] {
                     Work::CheckBack(work) => end_check_back(work, end),
+                    Work::Branch(work) => end_branch(work, end),
                     Work::Delivery(work) => match end {
                         End::Done => done(work),
                         End::Later(delay) => later(work, *delay),
@@ -255,6 +260,26 @@ fn end_check_back(work: &CheckBackWork, end: &End) -> Command {
     }
 }
 
+fn end_branch(work: &BranchWork, end: &End) -> Command {
+    let is_try = work.call == BranchCall::Try;
+    let later = |delay| match is_try {
+        true => tried(work, TrySettled::RetryAfter(delay)),
+        false => branch_settled(work, Settled::RetryAfter(delay)),
+    };
+    match end {
+        End::Done if is_try => tried(work, TrySettled::Ok),
+        End::Done => branch_settled(work, Settled::Done),
+        End::Failed if is_try => tried(work, TrySettled::Refused("no".into())),
+        End::Failed => branch_settled(work, Settled::Park(ParkReason::new("gone"))),
+        End::Later(delay) => later(*delay),
+        End::Unknown => later(std::time::Duration::ZERO),
+        End::Released | End::Deadline => Command::ReleaseBranch {
+            key: work.key,
+            token: work.token,
+        },
+    }
+}
+
 fn full(new: &New) -> NewTransaction {
     let messages = new
         .messages
@@ -263,13 +288,15 @@ fn full(new: &New) -> NewTransaction {
         .collect();
     NewTransaction {
         options: new.options,
+        branches: branched(new.n, new.branches).branches,
         ..transaction(new.n, messages)
     }
 }
 
 /// Every kind of answer; runs that don't meet them all compare too little.
-pub(crate) const KINDS: [&str; 20] = [
+pub(crate) const KINDS: [&str; 23] = [
     "AlreadyDecided",
+    "BranchReused",
     "IdReused",
     "NoSubscription",
     "NotFound",
@@ -277,8 +304,10 @@ pub(crate) const KINDS: [&str; 20] = [
     "NothingToPark",
     "TooOld",
     "alive",
+    "claimed branch",
     "claimed check-back",
     "claimed delivery",
+    "claimed try",
     "contradicted",
     "created",
     "decided",
@@ -305,6 +334,8 @@ fn kind(result: &Result<Reply, Rejection>) -> &'static str {
         Err(Rejection::NotFound { .. }) => "NotFound",
         Err(Rejection::NotInitiator { .. }) => "NotInitiator",
         Err(Rejection::NoSubscription { .. }) => "NoSubscription",
+        Err(Rejection::BranchReused { .. }) => "BranchReused",
+        Err(Rejection::TooManyBranches { .. }) => "TooManyBranches",
         Err(Rejection::TooOld { .. }) => "TooOld",
         Err(Rejection::NotParked(_)) => "NotParked",
         Err(Rejection::NothingToPark(_)) => "NothingToPark",

@@ -40,6 +40,7 @@ fn new(n: u8) -> NewTransaction {
         },
         content: earnest_protocol::ContentHash([n; 32]),
         messages: vec![message],
+        branches: vec![],
         traceparent: String::new(),
     }
 }

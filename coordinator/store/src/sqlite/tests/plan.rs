@@ -36,8 +36,7 @@ fn seeks(db: &Connection, sql: &str, wanted: &str) {
 
 async fn check(store: &SqliteStore) {
     let checked = store.writer.look("test", |db| {
-        let [check_backs, deliveries] = &claim::QUEUES;
-        for queue in [check_backs, deliveries] {
+        for queue in &claim::QUEUES {
             seeks(db, queue.next_target, ">(?,?)");
             seeks(db, queue.next_holder, "AND holder>?)");
             seeks(db, queue.free, "AND holder=?");
