@@ -89,6 +89,9 @@ pub enum Illegal {
     /// No branch slips in beside a decision (T4).
     #[error("the transaction was already decided: {0}; a branch is registered before that")]
     TooLateToRegister(Decision),
+    /// Nothing is confirmed that was not tried (T3): the Trys of an executed transaction decide, or somebody cancels it.
+    #[error("its Trys have not all been answered: they decide, and nobody confirms before them")]
+    Untried,
     /// A Try was reported that nobody waits for.
     #[error("no such Try is awaited")]
     NothingTried,
@@ -217,6 +220,7 @@ fn decide(
         Some(_) if planted!(NoCompareAndSet) => {}
         Some(decided) if decided == decision => return Ok((state, vec![])),
         Some(decided) => return Err(Illegal::AlreadyDecided(decided)),
+        None if decision == Decision::Confirm && state.untried > 0 => return Err(Illegal::Untried),
         None => {}
     }
     (state.open_effects, state.parked_effects) = owed(decision);

@@ -50,7 +50,17 @@ fn undecided(state: &State, event: &Event) -> Rule {
         state.options.outcome,
         InitiatorOutcome::None | InitiatorOutcome::Executed
     );
+    // Confirmed before all Trys are OK, a branch would be confirmed that was never tried (T3).
+    let early = state.untried > 0;
     match event {
+        Event::Decide(Decision::Confirm) | Event::Answered(CheckBackAnswer::Committed, _)
+            if early =>
+        {
+            Rule::Refused(Illegal::Untried)
+        }
+        Event::OperatorDecides(Decision::Confirm, _) if parked && early => {
+            Rule::Refused(Illegal::Untried)
+        }
         Event::Decide(decision) => Rule::Decided(*decision, Decider::Initiator),
         Event::OperatorDecides(decision, who) if parked => {
             Rule::Decided(*decision, Decider::Operator(who.clone()))

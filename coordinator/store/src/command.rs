@@ -332,6 +332,9 @@ pub enum Rejection {
         /// The id.
         id: TransactionId,
     },
+    /// Its Trys decide, and they have not all been answered (T3).
+    #[error("transaction {} waits for its Trys, which decide", .0.id)]
+    Untried(Box<TransactionRow>),
     /// An operator may decide only what is parked.
     #[error("transaction {} is not parked", .0.id)]
     NotParked(Box<TransactionRow>),

@@ -254,6 +254,9 @@ pub struct Endpoint {
     pub url: String,
     /// How.
     pub protocol: EndpointProtocol,
+    /// The database behind it; empty: not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub resource_id: String,
 }
 
 /// A name with endpoints.

@@ -402,6 +402,8 @@ pub async fn executed_transaction_confirms_when_all_are_tried(s: Subject) {
     s.ok(prepare(executed(1, 2))).await;
     assert_eq!(states(&s, 1).await, [BranchState::Trying; 2]);
     s.dump().await.check();
+    let early = s.run(confirm(1)).await;
+    assert!(matches!(early, Err(Rejection::Untried(_))), "T3: {early:?}");
     let work = s.branch_work(node).await;
     assert!(work.iter().all(|work| work.call == BranchCall::Try));
     let row = s.ok_row(tried(&work[0], TrySettled::Ok)).await;

@@ -261,6 +261,7 @@ pub async fn services_registered_at_two_nodes_at_once_keep_all_endpoints(n: Node
                 endpoints: vec![Endpoint {
                     url: format!("http://127.0.0.1:{port}"),
                     protocol: EndpointProtocol::Grpc,
+                    resource_id: String::new(),
                 }],
                 updated_at: Timestamp::default(),
             };

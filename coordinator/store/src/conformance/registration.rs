@@ -106,6 +106,7 @@ async fn register(s: &Subject, called: &str, endpoints: u16) {
     let endpoint = |n| Endpoint {
         url: format!("http://127.0.0.1:{n}"),
         protocol: EndpointProtocol::Grpc,
+        resource_id: String::new(),
     };
     let row = ServiceRow {
         namespace: name("default"),

@@ -31,6 +31,7 @@ fn endpoint(port: usize) -> Endpoint {
     Endpoint {
         url: format!("http://127.0.0.1:{port}"),
         protocol: EndpointProtocol::Grpc,
+        resource_id: String::new(),
     }
 }
 
@@ -236,6 +237,7 @@ pub async fn service_gathers_endpoints(s: Subject) {
     assert_eq!(put(&[]).await, [2, 3, 1].map(endpoint));
     let http = Endpoint {
         protocol: EndpointProtocol::Http,
+        resource_id: String::new(),
         ..endpoint(3)
     };
     let kept = put_service(&s, service("ledger", vec![http.clone()]), false).await;

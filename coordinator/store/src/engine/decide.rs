@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use earnest_protocol::{
-    Decider, Decision, DeliveryState, Effect, Event, LeaseToken, Ordinal, ParkReason, State,
+    Decider, Decision, DeliveryState, Effect, Event, Illegal, LeaseToken, Ordinal, ParkReason,
+    State,
 };
 
 use super::{Engine, Outcome, Rows, prepare::transaction};
@@ -68,6 +69,7 @@ impl<R: Rows> Engine<'_, R> {
         }
         match self.step(&mut row, Event::Decide(decide.decision))? {
             Err(_) if planted!(OppositeIsToldOk) => Ok(Ok(transaction(row, false, false))),
+            Err(Illegal::Untried) => Ok(Err(Rejection::Untried(Box::new(row)))),
             Err(_) => Ok(Err(Rejection::AlreadyDecided(Box::new(row)))),
             Ok(effects) => {
                 let decided = effects.iter().any(|e| matches!(e, Effect::Decided(..)));

@@ -58,6 +58,7 @@ impl<R: Rows> Engine<'_, R> {
             Err(Illegal::AlreadyDecided(_)) => {
                 Ok(Err(Rejection::AlreadyDecided(Box::new(row.clone()))))
             }
+            Err(Illegal::Untried) => Ok(Err(Rejection::Untried(Box::new(row.clone())))),
             Err(_) => Ok(Err(Rejection::NotParked(Box::new(row.clone())))),
             Ok(effects) => {
                 let decided = effects.iter().any(|e| matches!(e, Effect::Decided(..)));

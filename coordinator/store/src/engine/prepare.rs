@@ -26,6 +26,8 @@ impl<R: Rows> Engine<'_, R> {
             Recorded::Before(row) => self.confirm_again(*row),
             Recorded::Absent => {
                 let mut row = self.new_row(new);
+                // A Submit carries no branches: nobody would have tried them.
+                row.state = State::prepared(new.options);
                 let plan = self.plan_of(&row, &new.messages)?;
                 let confirmed =
                     transition(row.state.clone(), Event::Decide(Decision::Confirm), |d| {

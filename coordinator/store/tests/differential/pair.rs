@@ -130,6 +130,7 @@ impl Pair {
                 let endpoint = Endpoint {
                     url: "http://127.0.0.1:1".into(),
                     protocol: EndpointProtocol::Grpc,
+                    resource_id: String::new(),
                 };
                 let row = ServiceRow {
                     namespace: default,
@@ -221,7 +222,7 @@ impl Pair {
             Write::Prepare(new) => prepare(full(new)),
             Write::Submit(new) => submit(full(new)),
             Write::Decide(n, decision) => with::decide(*n, *decision),
-            Write::Register(n, ordinal) => register(*n, &[(*ordinal, reserve(*ordinal % 3))]),
+            Write::Register(n, ordinal) => register(*n, &[(*ordinal, reserve(*ordinal % 2))]),
             Write::Retry(n) => retry(*n),
             Write::Park(n) => park(*n),
             Write::OperatorDecides(n, decision) => {
@@ -294,7 +295,7 @@ fn full(new: &New) -> NewTransaction {
 }
 
 /// Every kind of answer; runs that don't meet them all compare too little.
-pub(crate) const KINDS: [&str; 23] = [
+pub(crate) const KINDS: [&str; 24] = [
     "AlreadyDecided",
     "BranchReused",
     "IdReused",
@@ -303,6 +304,7 @@ pub(crate) const KINDS: [&str; 23] = [
     "NotParked",
     "NothingToPark",
     "TooOld",
+    "Untried",
     "alive",
     "claimed branch",
     "claimed check-back",
@@ -336,6 +338,7 @@ fn kind(result: &Result<Reply, Rejection>) -> &'static str {
         Err(Rejection::NoSubscription { .. }) => "NoSubscription",
         Err(Rejection::BranchReused { .. }) => "BranchReused",
         Err(Rejection::TooManyBranches { .. }) => "TooManyBranches",
+        Err(Rejection::Untried(_)) => "Untried",
         Err(Rejection::TooOld { .. }) => "TooOld",
         Err(Rejection::NotParked(_)) => "NotParked",
         Err(Rejection::NothingToPark(_)) => "NothingToPark",
