@@ -22,7 +22,13 @@ pub(crate) async fn register<D: Db>(shared: Weak<Shared<D>>, url: String) {
     while let Some(shared) = shared.upgrade() {
         let registered = shared
             .coordinator
-            .register(REGISTER_DEADLINE, &shared.namespace, &shared.service, &url)
+            .register(
+                REGISTER_DEADLINE,
+                &shared.namespace,
+                &shared.service,
+                &url,
+                &shared.resource_id,
+            )
             .await;
         let Err(failed) = registered else {
             tracing::info!(service = shared.service, url, "registered");

@@ -22,8 +22,10 @@ use crate::{
     handler::{self, Delivery, Handler, HandlerError},
     message,
     open::OpenTransactions,
+    participants::Participants,
     shared::{Shared, Timeouts},
     sql::{Db, Resource, SCHEMA_VERSION, Tables},
+    tcc::{self, Reservation, Tcc},
     tx::Tx,
 };
 
@@ -50,6 +52,8 @@ impl<D: Db> Named<D> {
             namespace: "default".to_owned(),
             advertise: None,
             handlers: Vec::new(),
+            tcc: Vec::new(),
+            participants: Participants::default(),
             handlers_at_once: D::HANDLERS_AT_ONCE,
             check_after: Duration::ZERO,
             allow_no_subscription: false,
@@ -70,6 +74,8 @@ pub struct Builder<D: Db> {
     namespace: String,
     advertise: Option<String>,
     handlers: Vec<(String, Handler<D>)>,
+    tcc: Vec<(String, Arc<dyn Reservation<D>>)>,
+    participants: Participants,
     handlers_at_once: usize,
     check_after: Duration,
     allow_no_subscription: bool,
@@ -113,6 +119,22 @@ impl<D: Db> Builder<D> {
     {
         self.handlers
             .push((topic.into(), handler::of_delivery(handle)));
+        self
+    }
+
+    /// Takes part in TCC: reservations of this kind, under the name that initiators call them by.
+    pub fn tcc(mut self, action: impl Into<String>, tcc: impl Tcc<D>) -> Self {
+        self.tcc.push((action.into(), tcc::of(tcc)));
+        self
+    }
+
+    /// How to reach an instance of a participant whose Try is called, by the URL that it has registered: with TLS, by a proxy, over a
+    /// simulated network. By default a plain connection.
+    pub fn reach(
+        mut self,
+        reach: impl Fn(&str) -> Option<Channel> + Send + Sync + 'static,
+    ) -> Self {
+        self.participants = Participants::reached_by(Arc::new(reach));
         self
     }
 
@@ -211,7 +233,9 @@ impl<D: Db> Builder<D> {
             clock: self.clock,
             chance: self.chance,
             handlers: self.handlers.into_iter().collect(),
+            tcc: self.tcc.into_iter().collect(),
             handlers_at_once: self.handlers_at_once,
+            participants: self.participants,
             open: OpenTransactions::default(),
             turns: D::ONE_WRITER.then(|| Arc::new(Semaphore::new(1))),
             background: Mutex::new(JoinSet::new()),
@@ -227,8 +251,9 @@ impl<D: Db> Builder<D> {
 
     fn check(&self, channels: &[Channel]) -> Result<(), SetupError> {
         let topics = self.handlers.iter().map(|(topic, _)| ("topic", topic));
+        let actions = self.tcc.iter().map(|(action, _)| ("action", action));
         let names = [("service", &self.service), ("namespace", &self.namespace)];
-        for (what, name) in names.into_iter().chain(topics) {
+        for (what, name) in names.into_iter().chain(topics).chain(actions) {
             if !message::is_name(name) {
                 return Err(SetupError::InvalidName {
                     what,
@@ -240,6 +265,12 @@ impl<D: Db> Builder<D> {
         for (topic, _) in &self.handlers {
             if !seen.insert(topic) {
                 return Err(SetupError::DuplicateHandler(topic.clone()));
+            }
+        }
+        let mut seen = HashSet::new();
+        for (action, _) in &self.tcc {
+            if !seen.insert(action) {
+                return Err(SetupError::DuplicateAction(action.clone()));
             }
         }
         if let Some(url) = &self.advertise {
@@ -256,6 +287,7 @@ impl<D: Db> Builder<D> {
             self.timeouts.prepare,
             self.timeouts.decide,
             self.timeouts.fence,
+            self.timeouts.try_,
             self.timeouts.turn,
         ];
         if timeouts.iter().any(Duration::is_zero) {

@@ -3,19 +3,24 @@
 //! Nothing is told to the coordinator that was not seen in the database first. Every early return leaves a [`Fate`]
 //! behind whose stage says what may still be done.
 
-use earnest_proto::v1::{self, Phase, PrepareRequest};
+use std::time::Duration;
+
+use earnest_proto::v1::{
+    self, Phase, PlacedBranch, PlacedMessage, PrepareRequest, RegisterBranchesRequest,
+};
 
 use crate::{
     coordinator_error::Reason,
     crash::{Step, crash_point},
     error::Error,
     fate::{Fate, Stage},
-    fence::FencingRead,
-    ids::TransactionId,
+    fence::{self, Call, FencingRead, Wrote},
+    ids::{BranchId, TransactionId},
     planted::planted,
     settle,
     sql::{Db, InboxKey, local::LocalTransaction},
     trace::TraceParent,
+    tx::Committed,
 };
 
 /// What a transaction will send.
@@ -24,21 +29,45 @@ pub(crate) struct Draft {
     pub(crate) messages: Vec<v1::Message>,
     pub(crate) business_key: String,
     pub(crate) traceparent: Option<TraceParent>,
+    /// The coordinator has recorded it.
+    pub(crate) prepared: bool,
+    /// Messages and branches that the coordinator has recorded.
+    pub(crate) told_messages: u32,
+    pub(crate) branches: u32,
+    /// Trys are under way, or were when they were given up.
+    pub(crate) untried: bool,
+    /// A Try was not answered OK.
+    pub(crate) failed_try: bool,
 }
 
 /// The row that was written first and must be there last.
 pub(crate) enum FirstRow {
     Outcome,
-    Inbox { key: InboxKey, created_us: i64 },
+    Inbox {
+        key: InboxKey,
+        created_us: i64,
+    },
+    Branch {
+        id: BranchId,
+        call: Call,
+        wrote: Wrote,
+        created_us: i64,
+    },
 }
 
 impl FirstRow {
-    /// The same moment of an initiator's and of a consumer's transaction.
-    fn step(&self, initiator: Step, consumer: Step) -> Step {
+    /// The same moment of an initiator's, of a consumer's and of a branch's transaction.
+    fn step(&self, [initiator, consumer, branch]: [Step; 3]) -> Step {
         match self {
             Self::Outcome => initiator,
             Self::Inbox { .. } => consumer,
+            Self::Branch { .. } => branch,
         }
+    }
+
+    /// Whether somebody calls again and again until it is done, and finds out what became of it by that.
+    fn is_called_again(&self) -> bool {
+        matches!(self, Self::Inbox { .. } | Self::Branch { .. })
     }
 }
 
@@ -53,7 +82,12 @@ pub(crate) struct Open<D: Db> {
 
 impl<D: Db> Open<D> {
     /// `Ok` means committed.
-    pub(crate) async fn commit(mut self) -> Result<TransactionId, Error> {
+    pub(crate) async fn commit(self) -> Result<TransactionId, Error> {
+        self.end(None).await.map(|committed| committed.id)
+    }
+
+    /// The same, and waits for the final phase where that is wanted.
+    pub(crate) async fn end(mut self, wait: Option<Duration>) -> Result<Committed, Error> {
         match self.up_to_commit().await {
             Ok(true) => {}
             Ok(false) => return Err(self.lost().await),
@@ -68,20 +102,32 @@ impl<D: Db> Open<D> {
             mut fate,
             ..
         } = self;
-        crash_point(first_row.step(Step::BeforeCommit, Step::ConsumerBeforeCommit));
+        crash_point(first_row.step([
+            Step::BeforeCommit,
+            Step::ConsumerBeforeCommit,
+            Step::BranchBeforeCommit,
+        ]));
         if planted!(ConfirmsBeforeCommit) && fate.told {
-            settle::confirm(&fate.shared, fate.id).await;
+            settle::confirm(&fate.shared, fate.id, None).await;
         }
         if let Err(error) = sql.commit().await {
             after_unknown_commit(&mut fate, &first_row, error).await?;
         }
         fate.ended(Stage::Committed);
-        crash_point(first_row.step(Step::AfterCommit, Step::ConsumerAfterCommit));
-        if fate.told {
-            settle::confirm(&fate.shared, fate.id).await;
-        }
+        crash_point(first_row.step([
+            Step::AfterCommit,
+            Step::ConsumerAfterCommit,
+            Step::BranchAfterCommit,
+        ]));
+        let is_final = match fate.told {
+            true => settle::confirm(&fate.shared, fate.id, wait).await,
+            false => true,
+        };
         fate.stage = Stage::Settled;
-        Ok(fate.id)
+        Ok(Committed {
+            id: fate.id,
+            is_final,
+        })
     }
 
     /// Ends the transaction without committing.
@@ -97,23 +143,84 @@ impl<D: Db> Open<D> {
         if self.sql.has_savepoint() {
             return Err(Error::FenceLost { id });
         }
-        let sends = !self.draft.messages.is_empty();
-        if sends {
-            if let FirstRow::Inbox { .. } = self.first_row {
-                D::insert_outcome(self.sql.connection_mut(), id, self.fate.created_us).await?;
-            }
-            self.prepare().await?;
+        if (self.draft.untried || self.draft.failed_try) && !planted!(CommitsBeforeTry) {
+            return Err(Error::NotAllTried { id });
+        }
+        let sends = self.draft.prepared || !self.draft.messages.is_empty();
+        if !self.draft.messages.is_empty() {
+            self.tell(vec![]).await?;
         }
         Ok(self.first_rows_hold(sends).await?)
     }
 
-    async fn prepare(&mut self) -> Result<(), Error> {
+    /// Has the coordinator record the messages collected since it was told last, and these branches in their places.
+    pub(crate) async fn tell(&mut self, branches: Vec<(u32, v1::Branch)>) -> Result<(), Error> {
+        let messages = u32::try_from(self.draft.messages.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(branches.len()).unwrap_or(u32::MAX);
+        if self.draft.prepared {
+            self.register(branches).await?;
+        } else {
+            if self.first_row.is_called_again() {
+                let (id, created_us) = (self.fate.id, self.fate.created_us);
+                D::insert_outcome(self.sql.connection_mut(), id, created_us).await?;
+            }
+            let branches = branches.into_iter().map(|(_, branch)| branch);
+            self.prepare(branches.collect()).await?;
+            self.draft.prepared = true;
+        }
+        self.draft.told_messages += messages;
+        self.draft.branches += count;
+        Ok(())
+    }
+
+    async fn register(&mut self, branches: Vec<(u32, v1::Branch)>) -> Result<(), Error> {
+        let shared = &self.fate.shared;
+        let messages = std::mem::take(&mut self.draft.messages);
+        let request = RegisterBranchesRequest {
+            id: self.fate.id.to_string(),
+            initiator: shared.service.clone(),
+            branches: branches
+                .into_iter()
+                .map(|(ordinal, branch)| PlacedBranch {
+                    ordinal,
+                    branch: Some(branch),
+                })
+                .collect(),
+            marks: vec![],
+            messages: (self.draft.told_messages..)
+                .zip(messages)
+                .map(|(ordinal, message)| PlacedMessage {
+                    ordinal,
+                    message: Some(message),
+                })
+                .collect(),
+        };
+        let registered = shared
+            .coordinator
+            .register_branches(shared.timeouts.prepare, &request)
+            .await
+            .map_err(|failed| failed.error)?;
+        self.undecided(&registered)
+    }
+
+    /// Goes on only while nobody has decided.
+    fn undecided(&self, transaction: &v1::Transaction) -> Result<(), Error> {
+        let (id, phase) = (self.fate.id, transaction.phase());
+        if phase != Phase::Prepared || transaction.id != id.to_string() {
+            return Err(Error::AlreadyDecided {
+                id,
+                phase: phase_name(phase),
+            });
+        }
+        Ok(())
+    }
+
+    async fn prepare(&mut self, branches: Vec<v1::Branch>) -> Result<(), Error> {
         let shared = &self.fate.shared;
         let traceparent = self
             .draft
             .traceparent
-            .take()
-            .unwrap_or_else(|| TraceParent::make(&*shared.chance));
+            .get_or_insert_with(|| TraceParent::make(&*shared.chance));
         let request = PrepareRequest {
             id: self.fate.id.to_string(),
             namespace: shared.namespace.clone(),
@@ -124,7 +231,7 @@ impl<D: Db> Open<D> {
             options: Some(shared.options),
             traceparent: traceparent.as_str().to_owned(),
             marks: vec![],
-            branches: vec![],
+            branches,
         };
         crash_point(Step::BeforePrepare);
         self.fate.told = true;
@@ -142,13 +249,7 @@ impl<D: Db> Open<D> {
             }
         };
         crash_point(Step::AfterPrepare);
-        let phase = transaction.phase();
-        if phase != Phase::Prepared || transaction.id != request.id {
-            return Err(Error::AlreadyDecided {
-                id: self.fate.id,
-                phase: phase_name(phase),
-            });
-        }
+        self.undecided(&transaction)?;
         self.fate.created_us = transaction.created_at_us;
         Ok(())
     }
@@ -167,6 +268,17 @@ impl<D: Db> Open<D> {
                     !sends || D::outcome_holds(&mut *connection, id, created_us).await?;
                 Ok(outcome_holds && D::inbox_holds(connection, key, *message_us).await?)
             }
+            FirstRow::Branch {
+                id: branch,
+                call,
+                wrote,
+                created_us: branch_us,
+            } => {
+                let outcome_holds =
+                    !sends || D::outcome_holds(&mut *connection, id, created_us).await?;
+                let (stands, horizon_us) = D::branch_stands(connection, *branch).await?;
+                Ok(outcome_holds && fence::may_end(*wrote, stands, *call, *branch_us, horizon_us))
+            }
         }
     }
 
@@ -183,8 +295,8 @@ impl<D: Db> Open<D> {
         if let Err(error) = sql.rollback().await {
             tracing::warn!(%id, %error, "the rollback was not answered");
         }
-        if matches!(first_row, FirstRow::Inbox { .. }) && !fate.told {
-            // There is no outcome row. The inbox tells, when the message is delivered again.
+        if first_row.is_called_again() && !fate.told {
+            // There is no outcome row. The inbox, or the branch's row, tells when it is called again.
             fate.ended(Stage::Settled);
             return Error::FenceLost { id };
         }
@@ -225,8 +337,8 @@ async fn after_unknown_commit<D: Db>(
 ) -> Result<(), Error> {
     let id = fate.id;
     tracing::warn!(%id, %error, "COMMIT was not answered; asking the fence");
-    if matches!(first_row, FirstRow::Inbox { .. }) && !fate.told {
-        // There is no outcome row. The inbox tells, when the message is delivered again.
+    if first_row.is_called_again() && !fate.told {
+        // There is no outcome row. The inbox, or the branch's row, tells when it is called again.
         return Err(Error::OutcomeUnknown(id));
     }
     match fate.find_out().await {

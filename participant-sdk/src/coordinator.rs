@@ -7,7 +7,8 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use earnest_proto::v1::{
     self, CancelRequest, ConfirmRequest, Endpoint as ServiceEndpoint, EndpointProtocol,
-    PrepareRequest, RegisterServiceRequest, coordinator_client::CoordinatorClient,
+    ExecuteRequest, PrepareRequest, RegisterBranchesRequest, RegisterServiceRequest,
+    ResolveServiceRequest, coordinator_client::CoordinatorClient,
 };
 use tokio::time::Instant;
 use tonic::{
@@ -120,11 +121,78 @@ impl Coordinator {
         Ok(reply.transaction.unwrap_or_default())
     }
 
+    /// Adds branches and messages to an undecided transaction.
+    pub(crate) async fn register_branches(
+        &self,
+        deadline: Duration,
+        request: &RegisterBranchesRequest,
+    ) -> Result<v1::Transaction, Failed> {
+        let reply = self
+            .call(
+                "RegisterBranches",
+                &request.id,
+                deadline,
+                request,
+                |mut client, mut request| {
+                    request.get_mut().marks = self.marks.all();
+                    async move { client.register_branches(request).await }
+                },
+            )
+            .await?;
+        self.marks.keep(reply.mark);
+        Ok(reply.transaction.unwrap_or_default())
+    }
+
+    pub(crate) async fn execute(
+        &self,
+        deadline: Duration,
+        request: &ExecuteRequest,
+    ) -> Result<v1::Transaction, Failed> {
+        // One try may take as long as the transaction.
+        let reply = self
+            .call(
+                "Execute",
+                &request.id,
+                deadline * TRIES_THAT_FIT,
+                request,
+                |mut client, mut request| {
+                    request.get_mut().marks = self.marks.all();
+                    async move { client.execute(request).await }
+                },
+            )
+            .await?;
+        self.marks.keep(reply.mark);
+        Ok(reply.transaction.unwrap_or_default())
+    }
+
+    pub(crate) async fn resolve(
+        &self,
+        deadline: Duration,
+        namespace: &str,
+        name: &str,
+    ) -> Result<v1::Service, Failed> {
+        let request = ResolveServiceRequest {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        };
+        let reply = self
+            .call(
+                "ResolveService",
+                "",
+                deadline,
+                &request,
+                |mut client, request| async move { client.resolve_service(request).await },
+            )
+            .await?;
+        Ok(reply.service.unwrap_or_default())
+    }
+
+    /// The transaction as it stands then: with a wait in the request, perhaps in its final phase.
     pub(crate) async fn confirm(
         &self,
         deadline: Duration,
         request: &ConfirmRequest,
-    ) -> Result<(), Failed> {
+    ) -> Result<v1::Transaction, Failed> {
         let reply = self
             .call(
                 "Confirm",
@@ -138,7 +206,7 @@ impl Coordinator {
             )
             .await?;
         self.marks.keep(reply.mark);
-        Ok(())
+        Ok(reply.transaction.unwrap_or_default())
     }
 
     pub(crate) async fn cancel(
@@ -168,6 +236,7 @@ impl Coordinator {
         namespace: &str,
         name: &str,
         url: &str,
+        resource_id: &str,
     ) -> Result<(), Failed> {
         let request = RegisterServiceRequest {
             namespace: namespace.to_owned(),
@@ -175,7 +244,7 @@ impl Coordinator {
             endpoints: vec![ServiceEndpoint {
                 url: url.to_owned(),
                 protocol: EndpointProtocol::Grpc.into(),
-                resource_id: String::new(),
+                resource_id: resource_id.to_owned(),
             }],
             replace: false,
         };

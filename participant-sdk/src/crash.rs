@@ -4,7 +4,7 @@
 //! process with SIGKILL when it first passes that step, `name:n` when it passes it the n-th time: no destructor,
 //! no flush, no goodbye.
 
-/// The steps, in the order in which a transaction, a delivery and a check-back pass them.
+/// The steps, in the order in which a transaction, a delivery, a check-back, a branch's call and a Try pass them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     BeforeFence,
@@ -19,6 +19,11 @@ pub(crate) enum Step {
     ConsumerAfterCommit,
     CheckBackBeforeFence,
     CheckBackAfterFence,
+    BranchBeforeFence,
+    BranchBeforeCommit,
+    BranchAfterCommit,
+    BeforeTry,
+    AfterTry,
 }
 
 #[cfg(not(feature = "crash-points"))]
@@ -51,6 +56,11 @@ mod armed {
                 Self::ConsumerAfterCommit => "consumer_after_commit",
                 Self::CheckBackBeforeFence => "check_back_before_fence",
                 Self::CheckBackAfterFence => "check_back_after_fence",
+                Self::BranchBeforeFence => "branch_before_fence",
+                Self::BranchBeforeCommit => "branch_before_commit",
+                Self::BranchAfterCommit => "branch_after_commit",
+                Self::BeforeTry => "before_try",
+                Self::AfterTry => "after_try",
             }
         }
     }

@@ -180,7 +180,7 @@ async fn run<D: Db>(
 }
 
 /// Waits for the rollback, so that the next message doesn't meet this one's locks.
-async fn roll_back<D: Db>(open: Open<D>) {
+pub(crate) async fn roll_back<D: Db>(open: Open<D>) {
     if let Err(error) = open.rollback().await {
         tracing::debug!(%error, "the rollback was not answered");
     }
@@ -191,12 +191,12 @@ fn database(error: &sqlx::Error) -> NotTaken {
 }
 
 /// A detail is for people; an error that quotes a whole payload is not.
-fn shortened(mut detail: String) -> String {
+pub(crate) fn shortened(mut detail: String) -> String {
     detail.truncate(detail.floor_char_boundary(MAX_DETAIL_BYTES));
     detail
 }
 
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -58,6 +58,49 @@ pub enum Error {
          of it; don't repeat the business operation blindly, ask `earnest tx show {0}` or your own tables"
     )]
     OutcomeUnknown(TransactionId),
+    /// A participant refused its Try: a business no. Nothing was committed, and what others had reserved is cancelled.
+    #[error("{service} refused: {reason}")]
+    Refused {
+        /// Who said no.
+        service: String,
+        /// Why, as the participant put it.
+        reason: String,
+    },
+    /// A participant did not answer its Try in time. Nothing was committed, and whatever was reserved is cancelled.
+    #[error(
+        "{service} did not answer its Try ({detail}); nothing was committed, and what was reserved is cancelled"
+    )]
+    TryUnanswered {
+        /// Who did not answer.
+        service: String,
+        /// What was met last.
+        detail: String,
+    },
+    /// No instance of a participant is known that speaks gRPC. Nothing was registered.
+    #[error(
+        "no instance of {service} is registered that speaks gRPC, so its Try can't be called; start it once, or look at \
+         `earnest service list`"
+    )]
+    NoInstance {
+        /// The participant.
+        service: String,
+    },
+    /// A Try was refused or not answered before, so this transaction can only roll back.
+    #[error(
+        "transaction {id} can't commit, since a Try of it was refused or not answered; it was rolled back"
+    )]
+    NotAllTried {
+        /// The transaction.
+        id: TransactionId,
+    },
+    /// The coordinator cancelled a transaction that it ran.
+    #[error("transaction {id} was cancelled (by: {by})")]
+    Cancelled {
+        /// The transaction.
+        id: TransactionId,
+        /// Who decided: `deadline`, `operator:…`.
+        by: String,
+    },
     /// A message that no coordinator would take. Nothing was collected.
     #[error("message not collected: {0}")]
     Message(#[from] MessageProblem),
@@ -83,7 +126,12 @@ impl Error {
             | Self::OutcomeUnknown(_)
             | Self::CommittedEarly { .. }
             | Self::Message(_)
+            | Self::Refused { .. }
             | Self::LentTransaction => false,
+            Self::TryUnanswered { .. }
+            | Self::NoInstance { .. }
+            | Self::NotAllTried { .. }
+            | Self::Cancelled { .. } => true,
             Self::AlreadyDecided { .. } | Self::FenceLost { .. } => true,
             Self::Database(error) => is_passing(error),
             Self::Coordinator(error) => error.is_retryable(),
@@ -125,6 +173,9 @@ pub enum SetupError {
     /// Two handlers for one topic.
     #[error("topic `{0}` has two handlers; a service handles a topic in one place")]
     DuplicateHandler(String),
+    /// Two reservations under one name.
+    #[error("action `{0}` is given twice; a service offers an action in one place")]
+    DuplicateAction(String),
     /// A duration or number out of range.
     #[error("{what} must be {expected}")]
     OutOfRange {
@@ -183,6 +234,7 @@ mod respond {
                 Error::CommittedEarly { .. } => {
                     (StatusCode::INTERNAL_SERVER_ERROR, "only a part was done")
                 }
+                Error::Refused { .. } => (StatusCode::CONFLICT, "refused, and nothing was done"),
                 Error::Message(_) => (
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "a message could not be made",
@@ -197,7 +249,15 @@ mod respond {
                 Error::OutcomeUnknown(id)
                 | Error::AlreadyDecided { id, .. }
                 | Error::FenceLost { id }
+                | Error::NotAllTried { id }
+                | Error::Cancelled { id, .. }
                 | Error::CommittedEarly { id } => Some(id.to_string()),
+                _ => None,
+            };
+            let refusal = match &self {
+                Error::Refused { service, reason } => {
+                    Some(json!({ "service": service, "reason": reason }))
+                }
                 _ => None,
             };
             let retryable = self.is_retryable();
@@ -211,6 +271,7 @@ mod respond {
                 "status": status.as_u16(),
                 "retryable": retryable,
                 "transaction_id": transaction_id,
+                "refusal": refusal,
             });
             let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
             (status, content_type, Json(problem)).into_response()

@@ -73,6 +73,21 @@ impl fmt::Display for MessageId {
     }
 }
 
+/// One branch: its transaction and its place there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BranchId {
+    /// The transaction that it belongs to.
+    pub transaction: TransactionId,
+    /// Its place among the transaction's branches, from 0.
+    pub ordinal: u32,
+}
+
+impl fmt::Display for BranchId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/branch {}", self.transaction, self.ordinal)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -53,6 +53,7 @@
 //! This crate never guesses an outcome: what it can't prove it leaves to the check-back.
 
 mod background;
+mod branch;
 mod builder;
 mod check_back;
 mod clock;
@@ -64,6 +65,7 @@ mod deliver;
 mod earnest;
 mod endpoints;
 mod error;
+mod execute;
 mod fate;
 #[doc(hidden)]
 pub mod fence;
@@ -73,13 +75,16 @@ mod marks;
 mod message;
 mod open;
 mod participant;
+mod participants;
 mod planted;
 mod reconnect;
 mod settle;
 mod shared;
 mod slot;
 mod sql;
+mod tcc;
 mod trace;
+mod trys;
 mod tx;
 
 pub use sqlx;
@@ -90,13 +95,16 @@ pub use crate::{
     coordinator_error::{CoordinatorError, Reason},
     earnest::Earnest,
     error::{Error, SetupError},
+    execute::Execution,
     handler::{Delivery, HandlerError, reject},
-    ids::{InvalidTransactionId, MessageId, TransactionId},
+    ids::{BranchId, InvalidTransactionId, MessageId, TransactionId},
     message::{Message, MessageProblem},
     participant::ParticipantService,
     shared::Timeouts,
     sql::Db,
-    tx::Tx,
+    tcc::{Tcc, TryError, refuse},
+    trys::{Branch, branch},
+    tx::{Committed, Tx},
 };
 
 /// Earnest on a database in memory: for tests and simulation only, since it forgets everything with its process.

@@ -117,6 +117,9 @@ pub enum MessageProblem {
     /// The topic is not a name.
     #[error("topic `{0}` is not a name: use 1 to 255 letters, digits, '.', '_', '-' or '/'")]
     Topic(String),
+    /// A participant or action is not a name.
+    #[error("`{0}` is not a name: use 1 to 255 letters, digits, '.', '_', '-' or '/'")]
+    Name(String),
     /// The key is longer than 1,024 bytes.
     #[error("its key has {0} bytes, and 1,024 are allowed")]
     KeyTooLong(usize),

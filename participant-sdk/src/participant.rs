@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use earnest_proto::v1::{
-    CheckBackRequest, CheckBackResponse, DeliverRequest, DeliverResponse,
+    CallBranchesRequest, CallBranchesResponse, CheckBackRequest, CheckBackResponse, DeliverRequest,
+    DeliverResponse,
     participant_server::{Participant, ParticipantServer},
 };
 use tonic::{Request, Response, Status};
 
-use crate::{check_back, deliver, shared::Shared, sql::Db};
+use crate::{branch, check_back, deliver, shared::Shared, sql::Db};
 
 /// What one call may carry.
 const MAX_CALL_BYTES: usize = 64 * 1_024 * 1_024;
-/// How many messages one call may carry.
+/// How many messages, or calls of branches, one call may carry.
 const MAX_MESSAGES: usize = 4_096;
 
 /// Answers check-backs from the fence and hands messages to handlers. Made by
@@ -49,5 +50,19 @@ impl<D: Db> Participant for ParticipantService<D> {
             )));
         }
         Ok(Response::new(deliver::answer(&self.shared, request).await))
+    }
+
+    async fn call_branches(
+        &self,
+        request: Request<CallBranchesRequest>,
+    ) -> Result<Response<CallBranchesResponse>, Status> {
+        let request = request.into_inner();
+        if request.calls.len() > MAX_MESSAGES {
+            return Err(Status::invalid_argument(format!(
+                "a call may carry {MAX_MESSAGES} calls of branches, and this one carries {}",
+                request.calls.len()
+            )));
+        }
+        Ok(Response::new(branch::answer(&self.shared, request).await))
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! Proof is COMMIT answered, a rollback answered, or the fencing read. Never: an error, a timeout, a failed closure.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use earnest_proto::v1::{Phase, Wait, WaitFor};
 
 use crate::{
     coordinator_error::Reason,
@@ -68,21 +70,33 @@ pub(crate) async fn settle<D: Db>(
         },
     };
     match proof {
-        Proof::Committed => confirm(shared, id).await,
+        Proof::Committed => {
+            confirm(shared, id, None).await;
+        }
         Proof::RolledBack => cancel(shared, id).await,
     }
 }
 
-/// Confirms a committed transaction. Its outcome stands whatever is answered.
-pub(crate) async fn confirm<D: Db>(shared: &Shared<D>, id: TransactionId) {
+/// Confirms a committed transaction, and waits for its final phase where that is wanted. Its outcome stands whatever is answered; says
+/// whether the final phase was seen.
+pub(crate) async fn confirm<D: Db>(
+    shared: &Shared<D>,
+    id: TransactionId,
+    wait: Option<Duration>,
+) -> bool {
     crash_point(Step::BeforeConfirm);
-    let request = shared.confirm_request(id);
-    match shared
-        .coordinator
-        .confirm(shared.timeouts.decide, &request)
-        .await
-    {
-        Ok(()) => crash_point(Step::AfterConfirm),
+    let mut request = shared.confirm_request(id);
+    request.wait = wait.map(|wait| Wait {
+        until: WaitFor::FinalPhase.into(),
+        at_most_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+    });
+    // Any of its tries may take as long as the wait.
+    let deadline = shared.timeouts.decide + wait.unwrap_or_default() * 3;
+    match shared.coordinator.confirm(deadline, &request).await {
+        Ok(transaction) => {
+            crash_point(Step::AfterConfirm);
+            return transaction.phase() == Phase::Confirmed;
+        }
         Err(failed) if failed.error.is_retryable() => {
             tracing::warn!(%id, error = %failed.error, "committed, but not confirmed yet; the check-back will confirm it");
         }
@@ -94,6 +108,7 @@ pub(crate) async fn confirm<D: Db>(shared: &Shared<D>, id: TransactionId) {
             );
         }
     }
+    false
 }
 
 /// Cancels a transaction that is known to have rolled back.

@@ -15,7 +15,9 @@ use crate::{
     handler::Handler,
     ids::TransactionId,
     open::OpenTransactions,
+    participants::Participants,
     sql::{Db, local::LocalTransaction},
+    tcc::Reservation,
 };
 
 /// How long the SDK waits for others.
@@ -28,6 +30,8 @@ pub struct Timeouts {
     pub decide: Duration,
     /// For the service's own database to say what became of a local transaction. Default: 5 s.
     pub fence: Duration,
+    /// For one participant to answer its Try, all tries together. Your local transaction's locks are held meanwhile. Default: 2 s.
+    pub try_: Duration,
     /// For earlier transactions of this process to end, where the database has one writer at a time; then the database's own
     /// lock is tried. Default: 5 s.
     pub turn: Duration,
@@ -39,6 +43,7 @@ impl Default for Timeouts {
             prepare: Duration::from_secs(2),
             decide: Duration::from_secs(1),
             fence: Duration::from_secs(5),
+            try_: Duration::from_secs(2),
             turn: Duration::from_secs(5),
         }
     }
@@ -55,7 +60,10 @@ pub(crate) struct Shared<D: Db> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) chance: Arc<dyn Chance>,
     pub(crate) handlers: HashMap<String, Handler<D>>,
+    /// By action.
+    pub(crate) tcc: HashMap<String, Arc<dyn Reservation<D>>>,
     pub(crate) handlers_at_once: usize,
+    pub(crate) participants: Participants,
     pub(crate) open: OpenTransactions,
     /// Where the database has one writer at a time: whose turn it is.
     pub(crate) turns: Option<Arc<Semaphore>>,

@@ -5,6 +5,7 @@
 use std::{
     fmt,
     ops::{Deref, DerefMut},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -22,6 +23,16 @@ use crate::{
     sql::Db,
     trace::TraceParent,
 };
+
+/// How a transaction ended that was waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Committed {
+    /// Its id.
+    pub id: TransactionId,
+    /// Whether nothing is owed any more. `false`: the coordinator goes on by itself.
+    pub is_final: bool,
+}
 
 /// An open local transaction of the service's own database, with the fence row in it.
 ///
@@ -114,13 +125,23 @@ impl<D: Db> Tx<D> {
     ///
     /// `Ok` means committed, also when the coordinator could not be told in time: its check-back finds out. An error means
     /// that nothing was committed, except [`Error::OutcomeUnknown`], which leaves it open.
-    pub async fn commit(mut self) -> Result<TransactionId, Error> {
+    pub async fn commit(self) -> Result<TransactionId, Error> {
+        self.end(None).await.map(|committed| committed.id)
+    }
+
+    /// Commits as [`Tx::commit`] does, and waits up to `at_most` until nothing is owed any more: every branch has taken the
+    /// decision, every message was taken. It is committed either way.
+    pub async fn commit_and_wait(self, at_most: Duration) -> Result<Committed, Error> {
+        self.end(Some(at_most)).await
+    }
+
+    async fn end(mut self, wait: Option<Duration>) -> Result<Committed, Error> {
         if self.lent_by.is_some() {
             return Err(Error::LentTransaction);
         }
         let span = tracing::info_span!("earnest.commit", transaction_id = %self.id());
         match self.open.take() {
-            Some(open) => open.commit().instrument(span).await,
+            Some(open) => open.end(wait).instrument(span).await,
             None => unreachable!("{GONE}"),
         }
     }
@@ -140,7 +161,7 @@ impl<D: Db> Tx<D> {
         self.open.as_ref().expect(GONE)
     }
 
-    fn open_mut(&mut self) -> &mut Open<D> {
+    pub(crate) fn open_mut(&mut self) -> &mut Open<D> {
         self.open.as_mut().expect(GONE)
     }
 }

@@ -25,11 +25,11 @@ ON DUPLICATE KEY UPDATE id = id;
 CREATE TABLE IF NOT EXISTS earnest_fence (
     -- UUID version 7, 16 bytes: sorts by time.
     transaction_id BINARY(16)   NOT NULL,
-    -- 'outcome': the initiator's own local transaction.
+    -- 'outcome': the initiator's own local transaction. 'branch': a TCC branch at its participant.
     kind           VARCHAR(16)  CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
-    -- Which branch or consumer; '' for an outcome.
+    -- Which branch; '' for an outcome.
     party          VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
-    -- Of an outcome: 'committed' or 'rolled_back'.
+    -- Of an outcome: 'committed' or 'rolled_back'. Of a branch: 'tried', 'confirmed' or 'cancelled'.
     state          VARCHAR(16)  CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
     -- The coordinator's time of the transaction, where it is known. Microseconds since 1970-01-01 UTC.
     created_us     BIGINT       NOT NULL,

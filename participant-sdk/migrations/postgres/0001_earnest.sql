@@ -24,11 +24,11 @@ ON CONFLICT (id) DO NOTHING;
 CREATE TABLE IF NOT EXISTS earnest_fence (
     -- UUID version 7: sorts by time.
     transaction_id UUID    NOT NULL,
-    -- 'outcome': the initiator's own local transaction.
+    -- 'outcome': the initiator's own local transaction. 'branch': a TCC branch at its participant.
     kind           TEXT    NOT NULL,
-    -- Which branch or consumer; '' for an outcome.
+    -- Which branch; '' for an outcome.
     party          TEXT    NOT NULL,
-    -- Of an outcome: 'committed' or 'rolled_back'.
+    -- Of an outcome: 'committed' or 'rolled_back'. Of a branch: 'tried', 'confirmed' or 'cancelled'.
     state          TEXT    NOT NULL,
     -- The coordinator's time of the transaction, where it is known. Microseconds since 1970-01-01 UTC.
     created_us     BIGINT  NOT NULL,

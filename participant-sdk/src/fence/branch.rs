@@ -67,6 +67,31 @@ pub enum Step {
     Unclear,
 }
 
+impl Wrote {
+    /// How the row stands now, where this call wrote it.
+    pub fn stands(self, call: Call) -> Option<Held> {
+        match (self, call) {
+            (Self::Nothing(_), _) => None,
+            (_, Call::Try) => Some(Held::Tried),
+            (_, Call::Confirm) => Some(Held::Confirmed),
+            (_, Call::Cancel) => Some(Held::Cancelled),
+        }
+    }
+}
+
+/// Whether COMMIT may be sent: the local transaction, asked last, still sees the row as it wrote it; and where it was
+/// inserted, rows of that age have not been purged meanwhile, one of which may have been the row that bars this call.
+pub fn may_end(
+    wrote: Wrote,
+    stands: Option<Held>,
+    call: Call,
+    created_us: i64,
+    horizon_us: i64,
+) -> bool {
+    let remembered = wrote != Wrote::Inserted || remembers(created_us, horizon_us);
+    stands.is_some() && stands == wrote.stands(call) && remembered
+}
+
 /// The rule for one call of a transaction created at `created_us`, when rows from before `horizon_us` were purged.
 pub fn branch(call: Call, wrote: Wrote, created_us: i64, horizon_us: i64) -> Step {
     let row = match wrote {

@@ -11,7 +11,7 @@
 
 mod branch;
 
-pub use branch::{Call, Held, Step, Wrote, branch};
+pub use branch::{Call, Held, Step, Wrote, branch, may_end};
 
 use crate::planted::planted;
 

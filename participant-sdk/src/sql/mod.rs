@@ -10,8 +10,8 @@
 use std::future::Future;
 
 use crate::{
-    fence::{FencingRead, Inbox},
-    ids::{MessageId, TransactionId},
+    fence::{Call, FencingRead, Held, Inbox, Wrote},
+    ids::{BranchId, MessageId, TransactionId},
 };
 
 pub(crate) mod local;
@@ -142,6 +142,21 @@ pub trait Dialect: Sized + Send + Sync + 'static {
         key: &InboxKey,
         created_us: i64,
     ) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
+
+    /// The first statements of a branch's local transaction: what the call writes (see [`Wrote`]), and the horizon.
+    fn write_branch(
+        connection: &mut Self::Connection,
+        id: BranchId,
+        call: Call,
+        created_us: i64,
+    ) -> impl Future<Output = Result<(Wrote, i64), sqlx::Error>> + Send;
+
+    /// The last statement before a branch's COMMIT: how its row stands, and the horizon. `None`: the row, or the whole transaction,
+    /// is gone.
+    fn branch_stands(
+        connection: &mut Self::Connection,
+        id: BranchId,
+    ) -> impl Future<Output = Result<(Option<Held>, i64), sqlx::Error>> + Send;
 
     /// Looks for Earnest's tables.
     fn tables(pool: &Self::Pool) -> impl Future<Output = Result<Tables, sqlx::Error>> + Send;

@@ -24,8 +24,8 @@ use super::{
     pooled::{Pooled, PooledTransaction},
 };
 use crate::{
-    fence::{self, FencingRead, Inbox, Outcome},
-    ids::TransactionId,
+    fence::{self, Call, FencingRead, Held, Inbox, Outcome, Wrote},
+    ids::{BranchId, TransactionId},
 };
 
 /// The tables, as plain statements that change nothing when they are run again.
@@ -230,6 +230,83 @@ impl Dialect for MySql {
         Ok(fence::may_acknowledge(rows, created_us, horizon_us))
     }
 
+    async fn write_branch(
+        connection: &mut MySqlConnection,
+        id: BranchId,
+        call: Call,
+        created_us: i64,
+    ) -> Result<(Wrote, i64), sqlx::Error> {
+        let key = branch_key(id);
+        let (transaction, ordinal) = (hex(id.transaction), id.ordinal);
+        if let Call::Try | Call::Cancel = call {
+            let state = if call == Call::Try {
+                "tried"
+            } else {
+                "cancelled"
+            };
+            // First of all, so that two calls of one branch meet at its key and not at the gap around it. It waits for a call
+            // that is under way. Only the statement is undone where the key is taken.
+            let statements = format!(
+                "INSERT INTO earnest_fence (transaction_id, kind, party, state, created_us) \
+                 VALUES (x'{transaction}', 'branch', '{ordinal}', '{state}', {created_us}); SAVEPOINT earnest_branch; \
+                 SELECT horizon_us FROM earnest_resource"
+            );
+            let inserted = sqlx::raw_sql(AssertSqlSafe(statements))
+                .fetch_one(&mut *connection)
+                .await;
+            match inserted {
+                Err(error) if number(&error) == Some(DUPLICATE_KEY) => {}
+                inserted => {
+                    let horizon_us: i64 = inserted?.try_get(0)?;
+                    // The row that should not be there goes with the transaction.
+                    let stays = fence::remembers(created_us, horizon_us);
+                    let wrote = if stays {
+                        Wrote::Inserted
+                    } else {
+                        Wrote::Nothing(None)
+                    };
+                    return Ok((wrote, horizon_us));
+                }
+            }
+        }
+        if let Call::Confirm | Call::Cancel = call {
+            let state = if call == Call::Confirm {
+                "confirmed"
+            } else {
+                "cancelled"
+            };
+            let update = format!(
+                "UPDATE earnest_fence SET state = '{state}' WHERE {key} AND state = 'tried'"
+            );
+            let moved = sqlx::raw_sql(AssertSqlSafe(update))
+                .execute(&mut *connection)
+                .await?
+                .rows_affected();
+            if moved == 1 {
+                sqlx::raw_sql("SAVEPOINT earnest_branch")
+                    .execute(connection)
+                    .await?;
+                return Ok((Wrote::Moved, created_us));
+            }
+        }
+        let (stands, horizon_us) = read_branch(connection, &key).await?;
+        Ok((Wrote::Nothing(stands), horizon_us))
+    }
+
+    async fn branch_stands(
+        connection: &mut MySqlConnection,
+        id: BranchId,
+    ) -> Result<(Option<Held>, i64), sqlx::Error> {
+        let released = sqlx::raw_sql("RELEASE SAVEPOINT earnest_branch")
+            .execute(&mut *connection)
+            .await;
+        match released {
+            Err(error) if number(&error) == Some(NO_SUCH_SAVEPOINT) => return Ok((None, 0)),
+            released => released?,
+        };
+        read_branch(connection, &branch_key(id)).await
+    }
+
     async fn tables(pool: &Pool<Self>) -> Result<Tables, sqlx::Error> {
         let mut missing = Vec::new();
         for table in TABLES {
@@ -331,6 +408,28 @@ async fn purge_table(
         .execute(connection)
         .await?;
     Ok(deleted.rows_affected())
+}
+
+/// Digits only.
+fn branch_key(id: BranchId) -> String {
+    let (transaction, ordinal) = (hex(id.transaction), id.ordinal);
+    format!("transaction_id = x'{transaction}' AND kind = 'branch' AND party = '{ordinal}'")
+}
+
+/// How the branch's row stands, by a locking read, which shows what was committed last, and the horizon.
+async fn read_branch(
+    connection: &mut MySqlConnection,
+    key: &str,
+) -> Result<(Option<Held>, i64), sqlx::Error> {
+    let select = format!("SELECT state FROM earnest_fence WHERE {key} FOR UPDATE");
+    let row = sqlx::raw_sql(AssertSqlSafe(select))
+        .fetch_optional(&mut *connection)
+        .await?;
+    let state: Option<String> = row.map(|row| row.try_get(0)).transpose()?;
+    let horizon_us = sqlx::query_scalar("SELECT horizon_us FROM earnest_resource")
+        .fetch_one(connection)
+        .await?;
+    Ok((state.as_deref().map(Held::parse), horizon_us))
 }
 
 async fn begin_own(pool: &Pool<MySql>) -> Result<PooledTransaction<MySql>, sqlx::Error> {

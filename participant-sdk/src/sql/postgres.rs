@@ -19,8 +19,8 @@ use super::{
     pooled::{Pooled, PooledTransaction},
 };
 use crate::{
-    fence::{self, FencingRead, Inbox, Outcome},
-    ids::TransactionId,
+    fence::{self, Call, FencingRead, Held, Inbox, Outcome, Wrote},
+    ids::{BranchId, TransactionId},
 };
 
 /// The tables, as plain statements that change nothing when they are run again.
@@ -166,6 +166,81 @@ impl Dialect for Postgres {
                 .await?;
         }
         Ok(fence::may_acknowledge(rows, created_us, horizon_us))
+    }
+
+    async fn write_branch(
+        connection: &mut PgConnection,
+        id: BranchId,
+        call: Call,
+        created_us: i64,
+    ) -> Result<(Wrote, i64), sqlx::Error> {
+        if let Call::Try | Call::Cancel = call {
+            let state = if call == Call::Try {
+                "tried"
+            } else {
+                "cancelled"
+            };
+            // Waits for a call of the same branch that is under way, and sees what became of it.
+            let inserted = sqlx::query(
+                "INSERT INTO earnest_fence (transaction_id, kind, party, state, created_us) \
+                 SELECT $1, 'branch', $2, $3, $4 WHERE $4 >= (SELECT horizon_us FROM earnest_resource) \
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(id.transaction.as_uuid())
+            .bind(id.ordinal.to_string())
+            .bind(state)
+            .bind(created_us)
+            .execute(&mut *connection)
+            .await?
+            .rows_affected();
+            if inserted == 1 {
+                return Ok((Wrote::Inserted, created_us));
+            }
+        }
+        if let Call::Confirm | Call::Cancel = call {
+            let state = if call == Call::Confirm {
+                "confirmed"
+            } else {
+                "cancelled"
+            };
+            let moved = sqlx::query(
+                "UPDATE earnest_fence SET state = $3 \
+                 WHERE transaction_id = $1 AND kind = 'branch' AND party = $2 AND state = 'tried'",
+            )
+            .bind(id.transaction.as_uuid())
+            .bind(id.ordinal.to_string())
+            .bind(state)
+            .execute(&mut *connection)
+            .await?
+            .rows_affected();
+            if moved == 1 {
+                return Ok((Wrote::Moved, created_us));
+            }
+        }
+        let (stands, horizon_us) = Self::branch_stands(connection, id).await?;
+        Ok((Wrote::Nothing(stands), horizon_us))
+    }
+
+    async fn branch_stands(
+        connection: &mut PgConnection,
+        id: BranchId,
+    ) -> Result<(Option<Held>, i64), sqlx::Error> {
+        let (state, mut horizon_us, isolation): (Option<String>, i64, String) = sqlx::query_as(
+            "SELECT (SELECT state FROM earnest_fence \
+             WHERE transaction_id = $1 AND kind = 'branch' AND party = $2), \
+             horizon_us, current_setting('transaction_isolation') FROM earnest_resource",
+        )
+        .bind(id.transaction.as_uuid())
+        .bind(id.ordinal.to_string())
+        .fetch_one(&mut *connection)
+        .await?;
+        // As in inbox_holds.
+        if isolation != "read committed" {
+            horizon_us = sqlx::query_scalar("SELECT horizon_us FROM earnest_resource FOR SHARE")
+                .fetch_one(connection)
+                .await?;
+        }
+        Ok((state.as_deref().map(Held::parse), horizon_us))
     }
 
     async fn tables(pool: &Pool<Self>) -> Result<Tables, sqlx::Error> {

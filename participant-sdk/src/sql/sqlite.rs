@@ -13,8 +13,8 @@ use super::{
     pooled::{Pooled, PooledTransaction},
 };
 use crate::{
-    fence::{self, FencingRead, Inbox, Outcome},
-    ids::TransactionId,
+    fence::{self, Call, FencingRead, Held, Inbox, Outcome, Wrote},
+    ids::{BranchId, TransactionId},
 };
 
 /// The tables, as plain statements that change nothing when they are run again.
@@ -138,6 +138,74 @@ impl Dialect for Sqlite {
     ) -> Result<bool, sqlx::Error> {
         let (rows, horizon_us) = inbox_rows(connection, key).await?;
         Ok(fence::may_acknowledge(rows, created_us, horizon_us))
+    }
+
+    async fn write_branch(
+        connection: &mut SqliteConnection,
+        id: BranchId,
+        call: Call,
+        created_us: i64,
+    ) -> Result<(Wrote, i64), sqlx::Error> {
+        if let Call::Try | Call::Cancel = call {
+            let state = if call == Call::Try {
+                "tried"
+            } else {
+                "cancelled"
+            };
+            let inserted = sqlx::query(
+                "INSERT INTO earnest_fence (transaction_id, kind, party, state, created_us) \
+                 SELECT ?1, 'branch', ?2, ?3, ?4 WHERE ?4 >= (SELECT horizon_us FROM earnest_resource) \
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(id.transaction.to_string())
+            .bind(id.ordinal.to_string())
+            .bind(state)
+            .bind(created_us)
+            .execute(&mut *connection)
+            .await?
+            .rows_affected();
+            if inserted == 1 {
+                return Ok((Wrote::Inserted, created_us));
+            }
+        }
+        if let Call::Confirm | Call::Cancel = call {
+            let state = if call == Call::Confirm {
+                "confirmed"
+            } else {
+                "cancelled"
+            };
+            let moved = sqlx::query(
+                "UPDATE earnest_fence SET state = ?3 \
+                 WHERE transaction_id = ?1 AND kind = 'branch' AND party = ?2 AND state = 'tried'",
+            )
+            .bind(id.transaction.to_string())
+            .bind(id.ordinal.to_string())
+            .bind(state)
+            .execute(&mut *connection)
+            .await?
+            .rows_affected();
+            if moved == 1 {
+                return Ok((Wrote::Moved, created_us));
+            }
+        }
+        let (stands, horizon_us) = Self::branch_stands(connection, id).await?;
+        Ok((Wrote::Nothing(stands), horizon_us))
+    }
+
+    async fn branch_stands(
+        connection: &mut SqliteConnection,
+        id: BranchId,
+    ) -> Result<(Option<Held>, i64), sqlx::Error> {
+        let row = sqlx::query(
+            "SELECT r.horizon_us, f.state FROM earnest_resource r LEFT JOIN earnest_fence f \
+             ON f.transaction_id = ?1 AND f.kind = 'branch' AND f.party = ?2",
+        )
+        .bind(id.transaction.to_string())
+        .bind(id.ordinal.to_string())
+        .fetch_one(connection)
+        .await?;
+        let state: Option<&str> = row.try_get(1)?;
+        Ok((state.map(Held::parse), row.try_get(0)?))
     }
 
     async fn tables(pool: &Pool<Self>) -> Result<Tables, sqlx::Error> {

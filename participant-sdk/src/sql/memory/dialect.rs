@@ -6,8 +6,8 @@ use super::{
     state::{Key, Row, State},
 };
 use crate::{
-    fence::{self, FencingRead, Inbox, Outcome},
-    ids::TransactionId,
+    fence::{self, Call, FencingRead, Held, Inbox, Outcome, Wrote},
+    ids::{BranchId, TransactionId},
     sql::{Db, Dialect, InboxKey, Local, Resource, SCHEMA_VERSION, Tables},
 };
 
@@ -156,6 +156,46 @@ impl Dialect for Memory {
         ))
     }
 
+    async fn write_branch(
+        connection: &mut Connection,
+        id: BranchId,
+        call: Call,
+        created_us: i64,
+    ) -> Result<(Wrote, i64), sqlx::Error> {
+        let (session, key) = (&mut connection.session, Key::Branch(id));
+        session.statement().await?;
+        session.lock(&key).await?;
+        let horizon_us = session.horizon_us();
+        let stands = match session.read(&key) {
+            Some(Row::Branch { state, .. }) => Some(state),
+            _ => None,
+        };
+        let wrote = match (call, stands) {
+            (Call::Try | Call::Cancel, None) if fence::remembers(created_us, horizon_us) => {
+                Wrote::Inserted
+            }
+            (Call::Confirm | Call::Cancel, Some(Held::Tried)) => Wrote::Moved,
+            _ => Wrote::Nothing(stands),
+        };
+        if let Some(state) = wrote.stands(call) {
+            session.write(key, Some(Row::Branch { state, created_us }));
+        }
+        Ok((wrote, horizon_us))
+    }
+
+    async fn branch_stands(
+        connection: &mut Connection,
+        id: BranchId,
+    ) -> Result<(Option<Held>, i64), sqlx::Error> {
+        let session = &mut connection.session;
+        session.statement().await?;
+        let stands = match session.own(&Key::Branch(id)) {
+            Some(Row::Branch { state, .. }) => Some(state),
+            _ => None,
+        };
+        Ok((stands, session.horizon_us()))
+    }
+
     async fn tables(pool: &Database) -> Result<Tables, sqlx::Error> {
         Session::begin(pool).await?;
         Ok(Tables::Present(Resource {
@@ -178,7 +218,7 @@ impl Dialect for Memory {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut state = pool.state();
         let outcomes = purge_table(&mut state, cutoff_us, limit, |key| {
-            matches!(key, Key::Outcome(_))
+            matches!(key, Key::Outcome(_) | Key::Branch(_))
         });
         let inbox = purge_table(&mut state, cutoff_us, limit, |key| {
             matches!(key, Key::Inbox(_))

@@ -6,13 +6,18 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::{fence::Outcome, ids::TransactionId, sql::InboxKey};
+use crate::{
+    fence::{Held, Outcome},
+    ids::{BranchId, TransactionId},
+    sql::InboxKey,
+};
 
 /// Names one row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
     Outcome(TransactionId),
     Inbox(InboxKey),
+    Branch(BranchId),
     Own(String),
 }
 
@@ -20,6 +25,7 @@ pub(super) enum Key {
 pub(super) enum Row {
     Outcome { state: Outcome, created_us: i64 },
     Inbox { created_us: i64 },
+    Branch { state: Held, created_us: i64 },
     Own(Vec<u8>),
 }
 
@@ -27,7 +33,9 @@ impl Row {
     /// `None` for a row of the service's own, which Earnest never purges.
     pub(super) fn created_us(&self) -> Option<i64> {
         match self {
-            Self::Outcome { created_us, .. } | Self::Inbox { created_us } => Some(*created_us),
+            Self::Outcome { created_us, .. }
+            | Self::Inbox { created_us }
+            | Self::Branch { created_us, .. } => Some(*created_us),
             Self::Own(_) => None,
         }
     }

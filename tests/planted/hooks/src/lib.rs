@@ -35,6 +35,7 @@ macro_rules! bugs {
 
 bugs! {
     NoCompareAndSet = "no-compare-and-set",
+    CommitsBeforeTry = "commits-before-try",
     OppositeIsToldOk = "opposite-is-told-ok",
     SilenceCounts = "silence-counts",
     SilenceCancels = "silence-cancels",

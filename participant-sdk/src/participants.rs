@@ -1,0 +1,229 @@
+//! Where participants are, as the coordinator knows it, and how one Try is called there.
+//!
+//! Only Try is called from here: the second phase is the coordinator's. A Try may be called again whatever became of the first call,
+//! since the participant's fence runs it once.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use earnest_proto::v1::{
+    BranchCall, BranchCallKind, BranchResult, CallBranchesRequest, EndpointProtocol, Service,
+    participant_client::ParticipantClient,
+};
+use tokio::time::Instant;
+use tonic::{
+    Request, Status,
+    metadata::MetadataValue,
+    transport::{Channel, Endpoint},
+};
+
+use crate::{clock::Chance, reconnect::Pauses};
+
+/// A lost reply must leave time for another try within the same deadline.
+const TRIES_THAT_FIT: u32 = 3;
+/// How long an answer of the coordinator's about a service is used before it is asked again.
+const FRESH: Duration = Duration::from_secs(30);
+/// The longest answer that is read.
+const LONGEST_ANSWER: usize = 1 << 20;
+
+/// Makes the channel to an instance of a service; see [`Builder::reach`](crate::Builder::reach).
+pub(crate) type Reach = Arc<dyn Fn(&str) -> Option<Channel> + Send + Sync>;
+
+/// One instance that speaks gRPC.
+pub(crate) struct Instance {
+    pub(crate) resource_id: String,
+    url: String,
+    client: ParticipantClient<Channel>,
+}
+
+/// What is known of the participants that were called so far.
+pub(crate) struct Participants {
+    reach: Reach,
+    known: Mutex<HashMap<String, (Instant, Arc<[Instance]>)>>,
+}
+
+impl Default for Participants {
+    fn default() -> Self {
+        Self::reached_by(Arc::new(plain))
+    }
+}
+
+/// Without TLS.
+fn plain(url: &str) -> Option<Channel> {
+    let endpoint = Endpoint::from_shared(url.to_owned()).ok()?;
+    Some(
+        endpoint
+            .connect_timeout(Duration::from_secs(1))
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .keep_alive_timeout(Duration::from_secs(5))
+            .keep_alive_while_idle(true)
+            .tcp_nodelay(true)
+            .connect_lazy(),
+    )
+}
+
+impl Participants {
+    pub(crate) fn reached_by(reach: Reach) -> Self {
+        Self {
+            reach,
+            known: Mutex::default(),
+        }
+    }
+
+    /// The instances known, and whether that is fresh.
+    pub(crate) fn known(&self, service: &str) -> Option<(Arc<[Instance]>, bool)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known
+            .get(service)
+            .map(|(at, instances)| (Arc::clone(instances), at.elapsed() < FRESH))
+    }
+
+    /// Takes what the coordinator said.
+    pub(crate) fn learn(&self, service: Service) -> Arc<[Instance]> {
+        let before = self.known(&service.name).map(|(instances, _)| instances);
+        let instance = |endpoint: earnest_proto::v1::Endpoint| {
+            if endpoint.protocol() != EndpointProtocol::Grpc {
+                return None;
+            }
+            let mut connected = before.iter().flat_map(|before| before.iter());
+            let client = match connected.find(|known| known.url == endpoint.url) {
+                Some(known) => known.client.clone(),
+                None => ParticipantClient::new((self.reach)(&endpoint.url)?)
+                    .max_decoding_message_size(LONGEST_ANSWER),
+            };
+            Some(Instance {
+                resource_id: endpoint.resource_id,
+                url: endpoint.url,
+                client,
+            })
+        };
+        let instances: Arc<[Instance]> =
+            service.endpoints.into_iter().filter_map(instance).collect();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(service.name, (Instant::now(), Arc::clone(&instances)));
+        instances
+    }
+
+    /// The next call asks the coordinator again.
+    pub(crate) fn forget(&self, service: &str) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(service);
+    }
+}
+
+/// What a Try came to.
+pub(crate) enum Tried {
+    Ok,
+    /// A business no, or one that can never succeed: the participant's reason.
+    Refused(String),
+    /// Nothing that can be relied on, until the time was up.
+    Unanswered(String),
+}
+
+/// Calls one Try, at `first` and then at the others of the same database, until it is answered or `deadline` has passed.
+pub(crate) async fn call(
+    instances: &[Instance],
+    first: usize,
+    call: BranchCall,
+    deadline: Duration,
+    chance: &dyn Chance,
+) -> Tried {
+    let resource_id = call
+        .branch
+        .as_ref()
+        .map_or("", |branch| &branch.resource_id);
+    let order: Vec<&Instance> = (first..instances.len())
+        .chain(0..first)
+        .filter_map(|index| instances.get(index))
+        .filter(|instance| resource_id.is_empty() || instance.resource_id == resource_id)
+        .collect();
+    let mut last = "no instance could be reached".to_owned();
+    let tries = async {
+        let mut pauses = Pauses::within_a_call();
+        let mut attempt = 0;
+        loop {
+            for instance in &order {
+                attempt += 1;
+                match once(instance, &call, attempt, deadline / TRIES_THAT_FIT).await {
+                    Ok(tried) => return tried,
+                    Err(why) => {
+                        tracing::debug!(url = instance.url, why, "calling Try again");
+                        last = why;
+                    }
+                }
+            }
+            tokio::time::sleep(pauses.next(chance)).await;
+        }
+    };
+    let tried = tokio::time::timeout(deadline, tries).await;
+    tried.unwrap_or(Tried::Unanswered(last))
+}
+
+/// The error says why it is unknown.
+async fn once(
+    instance: &Instance,
+    call: &BranchCall,
+    attempt: u32,
+    timeout: Duration,
+) -> Result<Tried, String> {
+    let call = BranchCall {
+        attempt,
+        ..call.clone()
+    };
+    let (id, ordinal) = (call.transaction_id.clone(), call.ordinal);
+    let mut request = Request::new(CallBranchesRequest {
+        calls: vec![call.clone()],
+    });
+    request.set_timeout(timeout);
+    let context = [
+        ("earnest-transaction-id", id.clone()),
+        ("earnest-branch", ordinal.to_string()),
+        ("traceparent", call.traceparent),
+    ];
+    for (name, value) in context {
+        if let Ok(value) = MetadataValue::try_from(value) {
+            request.metadata_mut().insert(name, value);
+        }
+    }
+    let mut client = instance.client.clone();
+    let reply = tokio::time::timeout(timeout, client.call_branches(request))
+        .await
+        .map_err(|_| format!("{} did not answer in time", instance.url))?
+        .map_err(|status| describe(&instance.url, &status))?
+        .into_inner();
+    let answer = reply
+        .answers
+        .into_iter()
+        .find(|answer| answer.transaction_id == id && answer.ordinal == ordinal)
+        .filter(|answer| answer.kind() == BranchCallKind::Try)
+        .ok_or_else(|| format!("{} left this Try unanswered", instance.url))?;
+    match answer.result() {
+        BranchResult::Ok => Ok(Tried::Ok),
+        BranchResult::Refused | BranchResult::Failed => Ok(Tried::Refused(answer.detail)),
+        BranchResult::InProgress | BranchResult::Unspecified => {
+            Err(format!("{}: {}", instance.url, answer.detail))
+        }
+    }
+}
+
+fn describe(url: &str, status: &Status) -> String {
+    format!("{url}: {} ({:?})", status.message(), status.code())
+}
+
+/// The call that `Try` makes of a registered branch.
+pub(crate) fn try_call(
+    transaction_id: String,
+    ordinal: u32,
+    branch: earnest_proto::v1::Branch,
+) -> BranchCall {
+    BranchCall {
+        kind: BranchCallKind::Try.into(),
+        transaction_id,
+        ordinal,
+        branch: Some(branch),
+        ..BranchCall::default()
+    }
+}
