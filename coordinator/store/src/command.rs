@@ -75,7 +75,7 @@ pub struct DeliverySettled {
     pub note: Option<AttemptNote>,
 }
 
-/// Further branches of a transaction.
+/// Further branches, and messages, of a transaction.
 #[derive(Debug, Clone)]
 pub struct RegisterBranches {
     /// Which transaction.
@@ -86,6 +86,10 @@ pub struct RegisterBranches {
     pub branches: Vec<(Ordinal, Branch)>,
     /// How many the transaction may have.
     pub limit: u32,
+    /// Messages that leave with the others, numbered on from them; likewise.
+    pub messages: Vec<(Ordinal, Message)>,
+    /// How many of those the transaction may have.
+    pub message_limit: u32,
 }
 
 /// The end of one attempt of a Confirm or Cancel.
@@ -218,18 +222,19 @@ impl Command {
     /// About how much memory it holds, in bytes.
     pub fn weight(&self) -> usize {
         const ROW: usize = 512;
+        let of = |m: &Message| {
+            let headers: usize = m.headers.iter().map(|(k, v)| k.len() + v.len()).sum();
+            m.payload.len() + headers + m.key.len() + ROW
+        };
         match self {
             Self::Prepare(new) | Self::Submit(new) => {
-                let of = |m: &Message| {
-                    let headers: usize = m.headers.iter().map(|(k, v)| k.len() + v.len()).sum();
-                    m.payload.len() + headers + m.key.len() + ROW
-                };
                 let branches = new.branches.iter().map(|b| b.payload.len() + ROW);
                 ROW + new.messages.iter().map(of).sum::<usize>() + branches.sum::<usize>()
             }
             Self::RegisterBranches(register) => {
                 let branches = register.branches.iter().map(|(_, b)| b.payload.len() + ROW);
-                ROW + branches.sum::<usize>()
+                let messages = register.messages.iter().map(|(_, message)| of(message));
+                ROW + branches.sum::<usize>() + messages.sum::<usize>()
             }
             _ => ROW,
         }
@@ -315,6 +320,26 @@ pub enum Rejection {
     BranchReused {
         /// Which.
         key: BranchKey,
+    },
+    /// Another message has that place already, or the one before it is empty.
+    #[error(
+        "message {ordinal} of transaction {id} can't be added: it is another one, or not the next"
+    )]
+    MessageMisplaced {
+        /// The id.
+        id: TransactionId,
+        /// Its place.
+        ordinal: Ordinal,
+    },
+    /// More messages than a transaction may have.
+    #[error("transaction {id} would have {found} messages; at most {limit} are allowed")]
+    TooManyMessages {
+        /// The id.
+        id: TransactionId,
+        /// How many it would have.
+        found: u32,
+        /// How many it may have.
+        limit: u32,
     },
     /// More branches than a transaction may have.
     #[error("transaction {id} would have {found} branches; at most {limit} are allowed")]

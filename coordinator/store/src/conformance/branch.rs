@@ -8,8 +8,8 @@ use earnest_protocol::{
 };
 
 use super::{
-    LEASE, Subject, branch_done, branch_settled, branched, cancel, confirm, decide, id, message,
-    name, no_grant, park, prepare, register, reserve, retry, transaction, tried,
+    LEASE, Subject, add, branch_done, branch_settled, branched, cancel, confirm, decide, id, keyed,
+    message, name, no_grant, park, prepare, register, reserve, retry, transaction, tried,
 };
 use crate::{AttemptKind, BranchWork, Command, NewTransaction, Rejection, Reply, Work};
 
@@ -234,6 +234,42 @@ pub async fn messages_and_branches_share_one_decision(s: Subject) {
     assert!(
         phases.contains(&Phase::Cancelled) && phases.contains(&Phase::Confirmed),
         "{phases:?}"
+    );
+    s.dump().await.check();
+}
+
+/// Messages join an undecided transaction as branches do, and leave with its own.
+pub async fn messages_join_until_the_decision(s: Subject) {
+    s.subscribe("ledger", "paid").await;
+    s.ok(prepare(NewTransaction {
+        messages: vec![message("paid")],
+        ..branched(1, 1)
+    }))
+    .await;
+    let more = [(1, keyed("paid", "k")), (2, message("paid"))];
+    assert_eq!(s.ok_row(add(1, &more)).await.message_count, 3);
+    let before = s.dump().await;
+    before.check();
+    s.ok(add(1, &more)).await;
+    assert_eq!(s.dump().await, before, "nothing is new");
+    for (misplaced, refusal) in [
+        (vec![(1, message("paid"))], "another one"),
+        (vec![(4, message("paid"))], "not the next"),
+        (vec![(3, message("paid"))], "at most 3"),
+        (vec![(3, message("nowhere"))], "no subscription"),
+    ] {
+        let refused = s.run(add(1, &misplaced)).await.expect_err("it is refused");
+        assert!(refused.to_string().contains(refusal), "{refused}");
+    }
+    assert_eq!(s.dump().await, before);
+    assert_eq!(s.ok_row(confirm(1)).await.state.open_effects, 4);
+    let late = s.run(add(1, &[(3, message("paid"))])).await;
+    assert!(late.is_err(), "{late:?}");
+    s.ok(add(1, &more)).await;
+    let messages = s.detail(1).await.messages;
+    assert_eq!(
+        messages,
+        [message("paid"), keyed("paid", "k"), message("paid")]
     );
     s.dump().await.check();
 }

@@ -42,6 +42,7 @@ macro_rules! conformance_tests {
                 p4_decision_owes_every_branch_its_call,
                 decision_leases_the_calls_of_branches,
                 messages_and_branches_share_one_decision,
+                messages_join_until_the_decision,
                 branch_is_called_again_after_its_delay,
                 p4_parked_branch_waits_for_a_person,
                 p10_park_takes_the_lease_of_a_branch,

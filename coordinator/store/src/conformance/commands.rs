@@ -96,6 +96,23 @@ pub fn register(n: u8, branches: &[(u32, Branch)]) -> Command {
         initiator: Some(name(INITIATOR)),
         branches: branches.map(|(at, branch)| (Ordinal(at), branch)).collect(),
         limit: BRANCHES,
+        messages: vec![],
+        message_limit: 3,
+    }))
+}
+
+/// The initiator adds messages to transaction `n`.
+pub fn add(n: u8, messages: &[(u32, Message)]) -> Command {
+    let messages = messages.iter().cloned();
+    Command::RegisterBranches(Box::new(RegisterBranches {
+        id: id(n),
+        initiator: Some(name(INITIATOR)),
+        branches: vec![],
+        limit: BRANCHES,
+        messages: messages
+            .map(|(at, message)| (Ordinal(at), message))
+            .collect(),
+        message_limit: 3,
     }))
 }
 

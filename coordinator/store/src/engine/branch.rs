@@ -7,7 +7,7 @@ use earnest_protocol::{
 use super::{Engine, Outcome, Rows, prepare::transaction};
 use crate::{
     AttemptKind, AttemptNote, Branch, BranchKey, BranchRow, BranchSettled, BranchTried, BranchWork,
-    RegisterBranches, Rejection, Reply, StoreError, Target, TransactionRow, Work,
+    Message, RegisterBranches, Rejection, Reply, StoreError, Target, TransactionRow, Work,
 };
 
 impl<R: Rows> Engine<'_, R> {
@@ -37,21 +37,73 @@ impl<R: Rows> Engine<'_, R> {
             let limit = register.limit;
             return Ok(Err(Rejection::TooManyBranches { id, found, limit }));
         }
-        if count == 0 {
+        let messages = match self.further_messages(&row, register)? {
+            Ok(messages) => messages,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+        if count == 0 && messages.is_empty() {
             return Ok(Ok(transaction(row, false, false)));
         }
         match self.step(&mut row, Event::BranchesRegistered(count))? {
             Err(Illegal::TooLateToRegister(_)) => Ok(Err(Rejection::AlreadyDecided(Box::new(row)))),
             Err(illegal) => Err(StoreError::Corrupt(format!("transaction {id}: {illegal}"))),
             Ok(_) => {
+                row.message_count += u32::try_from(messages.len()).unwrap_or(u32::MAX);
                 // The row's write is what keeps a decision beside it out (T4).
                 self.rows.update_transaction(&mut row)?;
+                for (ordinal, message) in messages {
+                    self.rows.insert_message(id, ordinal, message)?;
+                }
                 for (ordinal, branch) in new {
                     self.insert_branch(&row, ordinal, branch)?;
                 }
                 Ok(Ok(transaction(row, true, false)))
             }
         }
+    }
+
+    /// Those of the messages that are new.
+    fn further_messages<'m>(
+        &mut self,
+        row: &TransactionRow,
+        register: &'m RegisterBranches,
+    ) -> Result<Result<Vec<(Ordinal, &'m Message)>, Rejection>, StoreError> {
+        let id = row.id;
+        let mut new = Vec::new();
+        if register.messages.is_empty() {
+            return Ok(Ok(new));
+        }
+        let known = match row.message_count {
+            0 => Vec::new(),
+            _ => self.rows.messages(id)?,
+        };
+        for (ordinal, message) in &register.messages {
+            match known.get(ordinal.0 as usize) {
+                Some(same) if same == message => {}
+                None if ordinal.0 as usize == known.len() + new.len() => {
+                    new.push((*ordinal, message));
+                }
+                _ => {
+                    let ordinal = *ordinal;
+                    return Ok(Err(Rejection::MessageMisplaced { id, ordinal }));
+                }
+            }
+            let lost = !row.state.options.allow_no_subscription
+                && self
+                    .rows
+                    .subscriptions_of(&row.namespace, &message.topic)?
+                    .is_empty();
+            if lost && new.last().is_some_and(|(last, _)| last == ordinal) {
+                let topic = message.topic.clone();
+                return Ok(Err(Rejection::NoSubscription { topic }));
+            }
+        }
+        let found = u32::try_from(known.len() + new.len()).unwrap_or(u32::MAX);
+        let limit = register.message_limit;
+        if found > limit {
+            return Ok(Err(Rejection::TooManyMessages { id, found, limit }));
+        }
+        Ok(Ok(new))
     }
 
     /// The branches of a new transaction.

@@ -32,7 +32,7 @@ const INSERT: &str = concat!(
 );
 const UPDATE: &str = "UPDATE transactions SET phase = ?3, parked = ?4, in_progress_answers = ?5, unanswered = ?6, \
      open_effects = ?7, parked_effects = ?8, decided_at = ?9, decided_by = ?10, finished_at = ?11, check_due = ?12, \
-     check_attempts = ?13, holder = ?14, token = ?15, branches = ?16, untried = ?17, revision = revision + 1 \
+     check_attempts = ?13, holder = ?14, token = ?15, branches = ?16, untried = ?17, message_count = ?18, revision = revision + 1 \
      WHERE id = ?1 AND revision = ?2";
 
 pub(super) fn select(
@@ -147,6 +147,7 @@ pub(super) fn update(db: &Connection, row: &mut TransactionRow) -> Result<(), St
         row.token.0,
         state.branches,
         state.untried,
+        row.message_count,
     ];
     let changed = db
         .prepare_cached(UPDATE)

@@ -56,9 +56,13 @@ impl Needs {
                 self.decisions.insert(id);
             }
             Command::ReleaseCheckBack { .. } => {}
-            Command::RegisterBranches(_)
-            | Command::BranchSettled(_)
-            | Command::ReleaseBranch { .. } => {
+            Command::RegisterBranches(register) => {
+                self.branches.insert(id);
+                if !register.messages.is_empty() {
+                    self.messages.insert(id);
+                }
+            }
+            Command::BranchSettled(_) | Command::ReleaseBranch { .. } => {
                 self.branches.insert(id);
             }
             // The last Try decides.

@@ -337,6 +337,8 @@ fn kind(result: &Result<Reply, Rejection>) -> &'static str {
         Err(Rejection::NotInitiator { .. }) => "NotInitiator",
         Err(Rejection::NoSubscription { .. }) => "NoSubscription",
         Err(Rejection::BranchReused { .. }) => "BranchReused",
+        Err(Rejection::MessageMisplaced { .. }) => "MessageMisplaced",
+        Err(Rejection::TooManyMessages { .. }) => "TooManyMessages",
         Err(Rejection::TooManyBranches { .. }) => "TooManyBranches",
         Err(Rejection::Untried(_)) => "Untried",
         Err(Rejection::TooOld { .. }) => "TooOld",
