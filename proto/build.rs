@@ -18,6 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("earnest_v1.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         .bytes(".earnest.v1.Message.payload")
+        .bytes(".earnest.v1.Branch.payload")
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    callback::{Callbacks, ClientError, Clients, ServiceDirectory},
+    callback::{Branches, Callbacks, ClientError, Clients, ServiceDirectory},
     clock::Environment,
     config::Database,
     connection::Listener,
@@ -152,6 +152,11 @@ impl Node {
             clients.clone(),
             environment.clone(),
         ));
+        let branches = Arc::new(Branches::new(
+            Arc::clone(&directory),
+            clients.clone(),
+            environment.clone(),
+        ));
         let delivery = Arc::new(Sinks::new(directory, clients, environment.clone()));
         let coordinator = Coordinator::new(
             ServiceParts {
@@ -172,6 +177,7 @@ impl Node {
             board: Arc::clone(&board),
             check_back,
             delivery,
+            branches,
             environment,
             metrics: Arc::clone(&metrics),
             vigil,
@@ -226,6 +232,7 @@ impl Node {
     /// Each step is bounded, and what it leaves undone is in the database.
     pub async fn shutdown(self) {
         self.draining.cancel();
+        self.coordinator.journal().waiters().close();
         self.close_port.cancel();
         if !self.server.is_finished()
             && let Err(error) = self.server.await

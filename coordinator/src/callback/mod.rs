@@ -4,6 +4,7 @@
 //! ([`Clients`]), and the trace context. It must never decide anything: what is not a typed word from the
 //! right participant about the right transaction is *unknown* (DESIGN §3.3).
 
+mod branch;
 mod clients;
 mod directory;
 mod grpc;
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 use earnest_protocol::CheckBackAnswer;
 use earnest_store::{CheckBackWork, Endpoint, EndpointProtocol};
 
+pub use branch::{Branches, branch_answer_of};
 pub use clients::{ClientError, Clients};
 pub use directory::{Resolved, ServiceDirectory};
 pub use http::answer_of;

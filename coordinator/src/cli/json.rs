@@ -44,6 +44,8 @@ pub(super) fn transaction(of: &v1::Transaction) -> Value {
         "in_progress_answers": of.in_progress_answers,
         "unanswered_check_backs": of.unanswered_check_backs,
         "message_count": of.message_count,
+        "branch_count": of.branch_count,
+        "refusal": of.refusal.as_ref().map(|of| json!({ "service": of.service, "reason": of.reason })),
         "traceparent": of.traceparent,
     })
 }
@@ -53,6 +55,7 @@ pub(super) fn detail(of: &v1::TransactionDetail) -> Value {
         "transaction": of.transaction.as_ref().map(transaction),
         "messages": of.messages.iter().map(message).collect::<Vec<_>>(),
         "deliveries": of.deliveries.iter().map(delivery).collect::<Vec<_>>(),
+        "branches": of.branches.iter().map(branch).collect::<Vec<_>>(),
         "attempts": of.attempts.iter().map(attempt).collect::<Vec<_>>(),
         "summary": of.summary,
     })
@@ -81,12 +84,28 @@ fn delivery(of: &v1::Delivery) -> Value {
     })
 }
 
+fn branch(of: &v1::BranchView) -> Value {
+    json!({
+        "ordinal": of.ordinal,
+        "service": of.service,
+        "action": of.action,
+        "resource_id": of.resource_id,
+        "state": view::branch(of.state()).0,
+        "attempts": of.attempts,
+        "due_at": time(of.due_at_us),
+        "parked_reason": text(&of.parked_reason),
+        "done_at": time(of.done_at_us),
+        "content_type": of.content_type,
+        "payload_bytes": of.payload_bytes,
+    })
+}
+
 fn attempt(of: &v1::Attempt) -> Value {
-    let is_delivery = of.kind == "delivery";
+    let is_of_one = of.kind != "check-back";
     json!({
         "at": time(of.at_us),
         "kind": of.kind,
-        "ordinal": is_delivery.then_some(of.ordinal),
+        "ordinal": is_of_one.then_some(of.ordinal),
         "subscription": text(&of.subscription),
         "number": of.number,
         "node": of.node,
@@ -132,7 +151,7 @@ pub(super) fn subscription_status(of: &v1::SubscriptionStatus) -> Value {
 }
 
 pub(super) fn service(of: &v1::Service) -> Value {
-    let endpoint = |of: &v1::Endpoint| json!({ "url": of.url, "protocol": view::protocol(of) });
+    let endpoint = |of: &v1::Endpoint| json!({ "url": of.url, "protocol": view::protocol(of), "resource_id": of.resource_id });
     json!({
         "name": of.name,
         "namespace": of.namespace,

@@ -112,6 +112,7 @@ async fn register(
     let endpoint = |url| v1::Endpoint {
         url,
         protocol: protocol.into(),
+        resource_id: String::new(),
     };
     let request = v1::RegisterServiceRequest {
         namespace,

@@ -86,6 +86,20 @@ pub(super) fn outcome(of: &v1::Options) -> &'static str {
         v1::Outcome::Unspecified | v1::Outcome::Local => "LOCAL",
         v1::Outcome::Asked => "ASKED",
         v1::Outcome::None => "NONE",
+        v1::Outcome::Executed => "EXECUTED",
+    }
+}
+
+/// Where a branch stands, and how to paint it.
+pub(super) fn branch(of: v1::BranchState) -> (&'static str, Tone) {
+    match of {
+        v1::BranchState::Unspecified => ("UNKNOWN", Tone::Bad),
+        v1::BranchState::Registered => ("REGISTERED", Tone::Waiting),
+        v1::BranchState::Trying => ("TRYING", Tone::Waiting),
+        v1::BranchState::Tried => ("TRIED", Tone::Waiting),
+        v1::BranchState::Pending => ("PENDING", Tone::Waiting),
+        v1::BranchState::Done => ("DONE", Tone::Good),
+        v1::BranchState::Parked => ("PARKED", Tone::Bad),
     }
 }
 

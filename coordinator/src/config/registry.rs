@@ -168,7 +168,11 @@ fn service(mut entry: Entry<'_, '_>, reading: &mut Reading) -> Option<Named> {
         });
         endpoint.finish(reading);
         if let (Some(url), Some(protocol)) = (url, protocol) {
-            endpoints.push(Endpoint { url, protocol });
+            endpoints.push(Endpoint {
+                url,
+                protocol,
+                resource_id: String::new(),
+            });
         }
     }
     if endpoints.len() > MAX_ENDPOINTS {

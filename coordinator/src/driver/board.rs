@@ -16,10 +16,12 @@ use tokio::{sync::Notify, time::Instant};
 use super::breaker::{Breaker, BreakerState};
 use crate::{journal::Dispatcher, planted::planted};
 
-/// Messages of one call.
+/// Messages, or branches, of one call.
 const BATCH: usize = 64;
 /// Calls to one subscription at the same time; more messages ride in larger batches.
 const DELIVERY_CALLS: usize = 8;
+/// Calls to one participant at the same time; more branches ride in larger batches.
+const BRANCH_CALLS: usize = 8;
 /// Check-backs of one initiator at the same time.
 const CHECK_BACK_CALLS: usize = 16;
 /// A target that holds nothing and has a closed breaker is forgotten beyond this many.
@@ -303,9 +305,9 @@ impl Lane {
     fn next_size(&self) -> usize {
         let size = match self.waiting.front() {
             None => 0,
-            Some(Work::CheckBack(_) | Work::Branch(_)) => {
-                usize::from(self.calls < CHECK_BACK_CALLS)
-            }
+            Some(Work::CheckBack(_)) => usize::from(self.calls < CHECK_BACK_CALLS),
+            Some(Work::Branch(_)) if self.calls >= BRANCH_CALLS => 0,
+            Some(Work::Branch(_)) => BATCH,
             Some(Work::Delivery(_)) if self.calls >= DELIVERY_CALLS => 0,
             Some(Work::Delivery(work)) => {
                 let concurrency = (work.subscription.concurrency as usize).max(1);

@@ -16,8 +16,8 @@ mod settler;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use earnest_protocol::DeliveryAnswer;
-use earnest_store::{DeliveryWork, Store, StoreError};
+use earnest_protocol::{BranchAnswer, DeliveryAnswer, RetryPolicy};
+use earnest_store::{BranchWork, DeliveryWork, Store, StoreError};
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -40,6 +40,13 @@ pub trait DeliveryPort: Send + Sync {
     async fn deliver(&self, batch: &[DeliveryWork]) -> Vec<CallOutcome<DeliveryAnswer>>;
 }
 
+/// Calls branches at their participant.
+#[async_trait]
+pub trait BranchPort: Send + Sync {
+    /// One call with branches of one service; an outcome for each, in order.
+    async fn call(&self, batch: &[BranchWork]) -> Vec<CallOutcome<BranchAnswer>>;
+}
+
 /// How the driver works.
 #[derive(Debug, Clone)]
 pub struct DriverOptions {
@@ -51,6 +58,10 @@ pub struct DriverOptions {
     pub poll: Duration,
     /// How long one check-back may take.
     pub check_back_timeout: Duration,
+    /// How long one call of branches may take.
+    pub branch_timeout: Duration,
+    /// When to call a branch again.
+    pub branch_retry: RetryPolicy,
     /// How long finished transactions are kept.
     pub retention: Duration,
     /// The time between two purges.
@@ -66,6 +77,8 @@ impl Default for DriverOptions {
             lease: Duration::from_secs(5),
             poll: Duration::from_millis(250),
             check_back_timeout: Duration::from_secs(10),
+            branch_timeout: Duration::from_secs(10),
+            branch_retry: RetryPolicy::default(),
             retention: Duration::from_hours(7 * 24),
             purge_every: Duration::from_mins(1),
             drain: Duration::from_secs(10),
@@ -85,6 +98,8 @@ pub struct DriverParts {
     pub check_back: Arc<dyn CheckBackPort>,
     /// Hands messages on.
     pub delivery: Arc<dyn DeliveryPort>,
+    /// Calls participants.
+    pub branches: Arc<dyn BranchPort>,
     /// Time and chance.
     pub environment: Environment,
     /// What is counted.

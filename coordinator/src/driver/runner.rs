@@ -2,8 +2,8 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use earnest_protocol::{CheckBackAnswer, DeliveryAnswer, InitiatorOutcome};
-use earnest_store::{CheckBackWork, Command, DeliveryWork, Target, Work};
+use earnest_protocol::{BranchAnswer, CheckBackAnswer, DeliveryAnswer};
+use earnest_store::{BranchWork, CheckBackWork, Command, DeliveryWork, Target, Work};
 use futures_util::FutureExt;
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -42,6 +42,7 @@ async fn call(
     batch: Vec<Work>,
 ) {
     let mut deliveries = Vec::new();
+    let mut branches = Vec::new();
     let mut commands = Vec::new();
     let count = batch.len();
     let mut down = false;
@@ -53,11 +54,16 @@ async fn call(
                 down |= failed;
             }
             Work::Delivery(work) => deliveries.push(*work),
-            branch @ Work::Branch(_) => commands.push(branch.release()),
+            Work::Branch(work) => branches.push(*work),
         }
     }
     if !deliveries.is_empty() {
         let (ends, failed) = deliver(&parts, &options, deliveries).await;
+        commands.extend(ends);
+        down |= failed;
+    }
+    if !branches.is_empty() {
+        let (ends, failed) = call_branches(&parts, &options, branches).await;
         commands.extend(ends);
         down |= failed;
     }
@@ -76,7 +82,7 @@ async fn check_back(
     work: CheckBackWork,
 ) -> (Command, bool) {
     let (id, token) = (work.id, work.token);
-    if work.options.outcome == InitiatorOutcome::None || planted!(DeadlineCancelsLocal) {
+    if work.options.outcome.ends_with_the_deadline() || planted!(DeadlineCancelsLocal) {
         return (Command::DeadlinePassed { id, token }, false);
     }
     let began = Instant::now();
@@ -135,6 +141,38 @@ async fn deliver(
     let settle = |(work, outcome): (DeliveryWork, CallOutcome<DeliveryAnswer>)| {
         parts.metrics.delivered(&work, &outcome);
         settler::delivery(parts, options, work, outcome, began)
+    };
+    (batch.into_iter().zip(outcomes).map(settle).collect(), down)
+}
+
+/// Calls a participant, and says what to write and whether it was down.
+async fn call_branches(
+    parts: &DriverParts,
+    options: &DriverOptions,
+    batch: Vec<BranchWork>,
+) -> (Vec<Command>, bool) {
+    let began = Instant::now();
+    crash::point("before_branch");
+    let answered = bounded(options.branch_timeout, parts.branches.call(&batch)).await;
+    let (mut outcomes, Missing { code, error }) = match answered {
+        Ok(outcomes) => (outcomes, Missing::answer()),
+        Err(missing) => (vec![], missing),
+    };
+    // Whatever has no outcome of its own is unknown: every lease comes to an end that is written.
+    for work in batch.iter().skip(outcomes.len()) {
+        let target = format!("service {}", work.branch.service);
+        outcomes.push(CallOutcome::down(
+            BranchAnswer::Unknown,
+            target,
+            code,
+            error.clone(),
+        ));
+    }
+    crash::point("after_branch");
+    let down = outcomes.iter().all(|outcome| outcome.down);
+    let settle = |(work, outcome): (BranchWork, CallOutcome<BranchAnswer>)| {
+        parts.metrics.called_branch(&work, &outcome);
+        settler::branch(parts, options, &work, outcome, began)
     };
     (batch.into_iter().zip(outcomes).map(settle).collect(), down)
 }

@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
-use earnest_protocol::{DeliveryAnswer, settle as settle_delivery};
-use earnest_store::{AttemptNote, Command, DeliverySettled, DeliveryWork, Reply, Target};
+use earnest_protocol::{
+    BranchAnswer, BranchCall, DeliveryAnswer, settle as settle_delivery, settle_branch, settle_try,
+};
+use earnest_store::{
+    AttemptNote, BranchSettled, BranchTried, BranchWork, Command, DeliverySettled, DeliveryWork,
+    Reply, Target,
+};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
@@ -91,6 +96,35 @@ pub(super) fn delivery(
     Command::DeliverySettled(Box::new(DeliverySettled {
         key: work.key,
         token: work.token,
+        settled,
+        note,
+    }))
+}
+
+/// What to write for a call of a branch.
+pub(super) fn branch(
+    parts: &DriverParts,
+    options: &DriverOptions,
+    work: &BranchWork,
+    outcome: CallOutcome<BranchAnswer>,
+    began: Instant,
+) -> Command {
+    let note = (outcome.answer != BranchAnswer::Ok).then(|| note(options, &outcome, began));
+    let jitter = parts.environment.jitter();
+    let (key, token, policy) = (work.key, work.token, &options.branch_retry);
+    if work.call == BranchCall::Try {
+        let settled = settle_try(outcome.answer, work.attempt, policy, jitter);
+        return Command::BranchTried(Box::new(BranchTried {
+            key,
+            token,
+            settled,
+            note,
+        }));
+    }
+    let settled = settle_branch(outcome.answer, work.attempt, policy, jitter);
+    Command::BranchSettled(Box::new(BranchSettled {
+        key,
+        token,
         settled,
         note,
     }))

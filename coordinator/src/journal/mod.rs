@@ -5,6 +5,7 @@
 //! nobody. The journal must never answer before the commit, nor from memory.
 
 mod batch;
+mod waiters;
 mod writer;
 
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use earnest_protocol::TransactionId;
 use earnest_store::{Admission, Command, Rejection, Reply, Store, StoreError, Work};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
+
+pub use waiters::{Waiter, Waiters};
 
 use crate::{telemetry::Metrics, vigil::Vigil};
 
@@ -102,6 +105,7 @@ pub struct Journal {
     bytes: Arc<Semaphore>,
     options: JournalOptions,
     vigil: Arc<Vigil>,
+    waiters: Waiters,
 }
 
 impl Journal {
@@ -115,7 +119,15 @@ impl Journal {
         tasks: &TaskTracker,
     ) -> Self {
         // The queue is bounded by the two semaphores, in commands and in bytes.
-        let writer = writer::Writer::new(store, dispatcher, options, metrics, Arc::clone(&vigil));
+        let waiters = Waiters::default();
+        let writer = writer::Writer::new(
+            store,
+            dispatcher,
+            options,
+            metrics,
+            Arc::clone(&vigil),
+            waiters.clone(),
+        );
         let lane = |lane| {
             let (sender, receiver) = mpsc::unbounded_channel();
             tasks.spawn(writer.of_lane(lane).run(receiver));
@@ -132,7 +144,13 @@ impl Journal {
             bytes,
             options,
             vigil,
+            waiters,
         }
+    }
+
+    /// Who waits for what this node writes.
+    pub fn waiters(&self) -> &Waiters {
+        &self.waiters
     }
 
     /// Writes a caller's command; refused at once when the queue is full (P13), and while the database is known to have

@@ -2,10 +2,10 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use earnest_store::{Applied, Command, LeaseGrant, Store, StoreError};
+use earnest_store::{Applied, Command, LeaseGrant, Reply, Store, StoreError};
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{Answer, Dispatcher, Entry, JournalError, JournalOptions, batch};
+use super::{Answer, Dispatcher, Entry, JournalError, JournalOptions, Waiters, batch};
 use crate::{crash, planted::planted, telemetry::Metrics, vigil::Vigil};
 
 /// How long a batch is tried again while the database fails in a way that may pass; then its callers are
@@ -24,6 +24,7 @@ pub(super) struct Writer {
     options: JournalOptions,
     metrics: Arc<Metrics>,
     vigil: Arc<Vigil>,
+    waiters: Waiters,
     lane: usize,
 }
 
@@ -34,6 +35,7 @@ impl Writer {
         options: JournalOptions,
         metrics: Arc<Metrics>,
         vigil: Arc<Vigil>,
+        waiters: Waiters,
     ) -> Self {
         Self {
             store,
@@ -41,6 +43,7 @@ impl Writer {
             options,
             metrics,
             vigil,
+            waiters,
             lane: 0,
         }
     }
@@ -86,11 +89,26 @@ impl Writer {
         let results = self.bisect(&commands).await;
         self.metrics
             .batch_written(&commands, &results, began.elapsed());
+        if !self.waiters.is_empty() {
+            for result in &results {
+                self.tell(result);
+            }
+        }
         for ((answer, room), result) in answers.into_iter().zip(results) {
             // The room is free again before the caller hears of it.
             drop(room);
             // A caller that has gone away loses its answer, not its command.
             let _ = answer.send(result);
+        }
+    }
+
+    /// Whoever waits for a transaction hears how it stands now.
+    fn tell(&self, answer: &Answer) {
+        match answer {
+            Ok(Ok(
+                Reply::Transaction { row, .. } | Reply::Settled(row) | Reply::Contradicted(row),
+            )) => self.waiters.wrote(row),
+            Ok(Ok(Reply::LostLease) | Err(_)) | Err(_) => {}
         }
     }
 

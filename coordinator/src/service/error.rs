@@ -26,6 +26,10 @@ pub enum Code {
     NotInitiator,
     /// A message would go nowhere.
     NoSubscription,
+    /// Another branch or message has that place.
+    BranchReused,
+    /// The Trys of an executed transaction decide, and they have not all been answered.
+    Untried,
     /// An operator may decide only what is parked.
     NotParked,
     /// The initiator's answer stands against the operator's decision, or there was none.
@@ -52,6 +56,8 @@ impl Code {
             Self::NotFound => "NOT_FOUND",
             Self::NotInitiator => "NOT_INITIATOR",
             Self::NoSubscription => "NO_SUBSCRIPTION",
+            Self::BranchReused => "BRANCH_REUSED",
+            Self::Untried => "UNTRIED",
             Self::NotParked => "NOT_PARKED",
             Self::OutcomeUnclear => "OUTCOME_UNCLEAR",
             Self::Overloaded => "OVERLOADED",
@@ -176,6 +182,22 @@ impl From<Rejection> for ServiceError {
                      options.allow_no_subscription"
                 ),
             ),
+            Rejection::BranchReused { .. } | Rejection::MessageMisplaced { .. } => Self::new(
+                Code::BranchReused,
+                message,
+                "number branches and messages on from those registered; repeat a call only with exactly what it said before",
+            ),
+            Rejection::TooManyBranches { .. } | Rejection::TooManyMessages { .. } => Self::new(
+                Code::TooLarge,
+                message,
+                "spread the work over several transactions",
+            ),
+            Rejection::Untried(row) => Self::new(
+                Code::Untried,
+                message,
+                "wait for its decision, or cancel it",
+            )
+            .about(row),
             Rejection::TooOld { .. } => {
                 Self::new(Code::IdTooOld, message, "use a new id, made at the time of the call")
             }

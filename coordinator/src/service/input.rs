@@ -6,6 +6,8 @@ use bytes::Bytes;
 use earnest_protocol::{Decision, InitiatorOutcome, OnBudgetSpent, Phase, RetryPolicy};
 use earnest_store::{Destination, Endpoint};
 
+use super::WaitInput;
+
 /// One message.
 #[derive(Debug, Clone, Default)]
 pub struct MessageInput {
@@ -25,6 +27,34 @@ pub struct MessageInput {
     pub key_id: String,
     /// Only zero today.
     pub deliver_after: Duration,
+}
+
+/// One branch.
+#[derive(Debug, Clone, Default)]
+pub struct BranchInput {
+    /// The participant.
+    pub service: String,
+    /// Which of its reservations.
+    pub action: String,
+    /// Its database; empty: not checked.
+    pub resource_id: String,
+    /// Opaque.
+    pub payload: Bytes,
+    /// Media type.
+    pub content_type: String,
+}
+
+/// Further branches and messages, each in its place.
+#[derive(Debug, Clone, Default)]
+pub struct RegisterInput {
+    /// The transaction.
+    pub id: String,
+    /// The calling service; empty: not said.
+    pub initiator: String,
+    /// Reservations.
+    pub branches: Vec<(u32, BranchInput)>,
+    /// Messages.
+    pub messages: Vec<(u32, MessageInput)>,
 }
 
 /// Options; `None` is the coordinator's default.
@@ -57,6 +87,8 @@ pub struct PrepareInput {
     pub business_key: String,
     /// In order.
     pub messages: Vec<MessageInput>,
+    /// In order.
+    pub branches: Vec<BranchInput>,
     /// How it wants to be treated.
     pub options: OptionsInput,
     /// W3C trace context; empty: none.
@@ -74,6 +106,8 @@ pub struct DecideInput {
     pub initiator: String,
     /// Empty: `default`.
     pub namespace: String,
+    /// Whether to wait for what comes after the decision, too.
+    pub wait: Option<WaitInput>,
 }
 
 /// List.

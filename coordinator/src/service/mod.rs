@@ -7,6 +7,7 @@ mod operate;
 mod registry;
 mod summary;
 mod transactions;
+mod wait;
 
 use std::sync::Arc;
 
@@ -16,14 +17,15 @@ use earnest_store::Store;
 pub use database::DatabaseStatus;
 pub use error::{Code, ServiceError};
 pub use input::{
-    DecideInput, ListInput, MessageInput, OperatorDecideInput, OptionsInput, PrepareInput,
-    ServiceInput, SubscriptionInput,
+    BranchInput, DecideInput, ListInput, MessageInput, OperatorDecideInput, OptionsInput,
+    PrepareInput, RegisterInput, ServiceInput, SubscriptionInput,
 };
 pub use operate::CheckBackPort;
 pub(crate) use registry::{MAX_CONCURRENCY, MAX_ENDPOINTS, check_retry, check_url};
 pub(crate) use summary::age;
 pub use summary::summary;
 pub use transactions::{Recorded, TransactionDetail};
+pub use wait::{LONGEST as LONGEST_WAIT, Until, WaitInput};
 
 use crate::{clock::Environment, driver::Board, journal::Journal, vigil::Vigil};
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use earnest_protocol::{DeliveryState, InitiatorOutcome, Phase, Timestamp};
+use earnest_protocol::{
+    BranchCall, BranchState, DeliveryState, InitiatorOutcome, ParkReason, Phase, Timestamp,
+};
 use earnest_store::{AttemptRow, DeliveryRow, Detail, TransactionRow};
 
 /// The sentence about `detail` as of `now`.
@@ -27,6 +29,18 @@ fn undecided(row: &TransactionRow, last: Option<&AttemptRow>, now: Timestamp) ->
             "Parked and undecided for {age}: {reason}. Ask {initiator}'s team, then `earnest tx retry {id}`, or \
              `earnest tx confirm|cancel {id}`.",
             id = row.id
+        );
+    }
+    if row.state.options.outcome == InitiatorOutcome::Executed {
+        let deadline = row
+            .check_due
+            .map_or_else(|| "is under way".into(), |due| when(due, now));
+        return format!(
+            "{} of {} Trys have not been answered OK for {age}{}; they are tried again, and the deadline, which cancels, \
+             {deadline}. Nothing to do.",
+            row.state.untried,
+            row.state.branches,
+            error(last)
         );
     }
     if row.state.options.outcome == InitiatorOutcome::None {
@@ -61,14 +75,77 @@ fn finished(detail: &Detail, now: Timestamp) -> String {
     );
     let what = match row.state.phase {
         _ if row.is_tombstone() => "Cancelled before it was prepared".to_owned(),
-        Phase::Cancelled => "Cancelled; no message left".to_owned(),
-        _ => match detail.deliveries.len() {
-            0 => "Confirmed; nothing was to be delivered".to_owned(),
-            1 => "Confirmed; its delivery is done".to_owned(),
-            count => format!("Confirmed; all {count} deliveries are done"),
-        },
+        Phase::Cancelled => format!("Cancelled; no message left{}", called(detail, "cancel")),
+        _ => {
+            let delivered = match (detail.deliveries.len(), detail.branches.len()) {
+                (0, 1..) => "Confirmed".to_owned(),
+                (0, 0) => "Confirmed; nothing was to be delivered".to_owned(),
+                (1, _) => "Confirmed; its delivery is done".to_owned(),
+                (count, _) => format!("Confirmed; all {count} deliveries are done"),
+            };
+            delivered + &called(detail, "confirm")
+        }
     };
     format!("{what} (decided {at} ago by {by}). Nothing to do.")
+}
+
+/// What became of the branches, where there are any.
+fn called(detail: &Detail, call: &str) -> String {
+    match detail.branches.len() {
+        0 => String::new(),
+        1 => format!("; its branch has taken the {call}"),
+        count => format!("; all {count} branches have taken the {call}"),
+    }
+}
+
+/// One thing that is owed, whichever it is.
+struct Owed<'a> {
+    what: String,
+    parked: Option<&'a ParkReason>,
+    attempts: u32,
+    held: bool,
+    due: Option<Timestamp>,
+}
+
+/// Those that are parked, or those that are not.
+fn owed(detail: &Detail, parked: bool) -> Vec<Owed<'_>> {
+    let call = detail
+        .transaction
+        .state
+        .phase
+        .decision()
+        .map_or("try", |decision| BranchCall::from(decision).as_str());
+    let branches = detail.branches.iter().filter(|(row, _)| {
+        let state = if parked {
+            BranchState::Parked
+        } else {
+            BranchState::Pending
+        };
+        row.state == state
+    });
+    let branches = branches.map(|(row, content)| Owed {
+        what: format!(
+            "{call} of branch {} ({}) at {}",
+            row.key.ordinal, content.action, row.service
+        ),
+        parked: row.parked.as_ref(),
+        attempts: row.attempts,
+        held: row.holder.is_some(),
+        due: row.due,
+    });
+    let state = if parked {
+        DeliveryState::Parked
+    } else {
+        DeliveryState::Pending
+    };
+    let deliveries = of(detail, state).into_iter().map(|row| Owed {
+        what: to(row),
+        parked: row.parked.as_ref(),
+        attempts: row.attempts,
+        held: row.holder.is_some(),
+        due: row.due,
+    });
+    branches.chain(deliveries).collect()
 }
 
 fn owing(detail: &Detail, last: Option<&AttemptRow>, now: Timestamp) -> String {
@@ -77,12 +154,15 @@ fn owing(detail: &Detail, last: Option<&AttemptRow>, now: Timestamp) -> String {
         .decided
         .as_ref()
         .map_or_else(String::new, |(at, _)| age(now.since(*at)));
-    let parked: Vec<_> = of(detail, DeliveryState::Parked);
-    let pending: Vec<_> = of(detail, DeliveryState::Pending);
+    let parked = owed(detail, true);
+    let pending = owed(detail, false);
+    let decided = match row.state.phase {
+        Phase::Cancelling => "Cancelled",
+        _ => "Confirmed",
+    };
     if let Some(first) = parked.first() {
         let reason = first
             .parked
-            .as_ref()
             .map_or("no reason was given", |reason| reason.as_str());
         let more = if parked.len() > 1 {
             format!(" (and {} more)", parked.len() - 1)
@@ -90,18 +170,17 @@ fn owing(detail: &Detail, last: Option<&AttemptRow>, now: Timestamp) -> String {
             String::new()
         };
         return format!(
-            "Confirmed {since} ago, but parked: {} — {reason}{more}. Mend the cause, then `earnest tx retry {}`.",
-            to(first),
-            row.id
+            "{decided} {since} ago, but parked: {} — {reason}{more}. Mend the cause, then `earnest tx retry {}`.",
+            first.what, row.id
         );
     }
     let Some(first) = pending.first() else {
         return "Its effects are being recorded.".into();
     };
-    let next = match (first.holder, first.due) {
-        (Some(_), _) => "an attempt is under way".into(),
-        (None, Some(due)) => format!("attempt number {} {}", first.attempts + 1, when(due, now)),
-        (None, None) => "it waits for an earlier message of its key".into(),
+    let next = match (first.held, first.due) {
+        (true, _) => "an attempt is under way".into(),
+        (false, Some(due)) => format!("attempt number {} {}", first.attempts + 1, when(due, now)),
+        (false, None) => "it waits for an earlier message of its key".into(),
     };
     let more = if pending.len() > 1 {
         format!(" (and {} more)", pending.len() - 1)
@@ -110,7 +189,7 @@ fn owing(detail: &Detail, last: Option<&AttemptRow>, now: Timestamp) -> String {
     };
     format!(
         "{} has been owed for {since}{more}{}; {next}. Nothing to do, or `earnest tx retry {}` to try now.",
-        to(first),
+        first.what,
         error(last),
         row.id
     )

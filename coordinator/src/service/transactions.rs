@@ -1,12 +1,16 @@
 //! Prepare, Confirm, Cancel, Submit, Get, List.
 
-use earnest_protocol::{ContentHash, InitiatorOutcome, Message, Name, Options, TransactionId};
+use earnest_protocol::{
+    Branch, ContentHash, InitiatorOutcome, Message, Name, Options, Ordinal, TransactionId,
+};
 use earnest_store::{
-    Command, Cursor, Decide, Detail, NewTransaction, Page, Reply, TransactionFilter, TransactionRow,
+    Command, Cursor, Decide, Detail, NewTransaction, Page, RegisterBranches, Reply,
+    TransactionFilter, TransactionRow,
 };
 
 use super::{
-    Code, Coordinator, DecideInput, ListInput, MessageInput, PrepareInput, ServiceError, summary,
+    BranchInput, Code, Coordinator, DecideInput, ListInput, MessageInput, PrepareInput,
+    RegisterInput, ServiceError, Until, WaitInput, summary,
 };
 
 /// A transaction as recorded.
@@ -30,8 +34,69 @@ pub struct TransactionDetail {
 impl Coordinator {
     /// Records a transaction without sending anything.
     pub async fn prepare(&self, input: PrepareInput) -> Result<Recorded, ServiceError> {
+        if input.options.outcome == Some(InitiatorOutcome::Executed) {
+            return Err(ServiceError::invalid(
+                "options.outcome",
+                "EXECUTED is what Execute records; with Prepare the initiator calls Try itself",
+            ));
+        }
         let new = self.check_prepare(input, None)?;
         self.record(Command::Prepare(Box::new(new))).await
+    }
+
+    /// Records branches whose Trys the coordinator runs, and waits as long as `wait` says, or for the decision within its deadline.
+    pub async fn execute(
+        &self,
+        input: PrepareInput,
+        wait: Option<WaitInput>,
+    ) -> Result<Recorded, ServiceError> {
+        if input.branches.is_empty() {
+            return Err(ServiceError::invalid(
+                "branches",
+                "at least one is needed; to send messages alone use Submit",
+            ));
+        }
+        let new = self.check_prepare(input, Some(InitiatorOutcome::Executed))?;
+        let wait = wait.unwrap_or(WaitInput {
+            until: Until::Decision,
+            at_most: new.options.check_after,
+        });
+        let waiter = self.journal.waiters().of(new.id);
+        let recorded = self.record(Command::Prepare(Box::new(new))).await?;
+        let row = self.wait(waiter, recorded.row, wait).await;
+        Ok(Recorded { row, ..recorded })
+    }
+
+    /// Adds branches and messages to an undecided transaction.
+    pub async fn register_branches(
+        &self,
+        input: RegisterInput,
+    ) -> Result<TransactionRow, ServiceError> {
+        let id: TransactionId = input.id.parse()?;
+        if input.branches.is_empty() && input.messages.is_empty() {
+            return Err(ServiceError::invalid("branches", "name at least one"));
+        }
+        let limits = &self.options.limits;
+        let (places, inputs): (Vec<u32>, Vec<_>) = input.branches.into_iter().unzip();
+        let branches = branches(inputs)?;
+        limits.branches(0, &branches)?;
+        let (message_places, inputs): (Vec<u32>, Vec<_>) = input.messages.into_iter().unzip();
+        let messages = messages(inputs)?;
+        limits.messages(&messages)?;
+        let most = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let command = Command::RegisterBranches(Box::new(RegisterBranches {
+            id,
+            initiator: optional("initiator", &input.initiator)?,
+            branches: places.into_iter().map(Ordinal).zip(branches).collect(),
+            limit: most(limits.branches),
+            messages: message_places
+                .into_iter()
+                .map(Ordinal)
+                .zip(messages)
+                .collect(),
+            message_limit: most(limits.messages),
+        }));
+        Ok(self.record(command).await?.row)
     }
 
     /// Records and confirms in one step.
@@ -44,21 +109,20 @@ impl Coordinator {
     /// Confirms or cancels.
     pub async fn decide(&self, input: DecideInput) -> Result<TransactionRow, ServiceError> {
         let id: TransactionId = input.id.parse()?;
-        let initiator = match input.initiator.as_str() {
-            "" => None,
-            name => Some(
-                name.parse()
-                    .map_err(|e| ServiceError::bad_name("initiator", &e))?,
-            ),
-        };
+        let initiator = optional("initiator", &input.initiator)?;
         let namespace = namespace(&input.namespace)?;
+        let waiter = input.wait.map(|_| self.journal.waiters().of(id));
         let command = Command::Decide(Decide {
             id,
             decision: input.decision,
             initiator,
             namespace,
         });
-        Ok(self.record(command).await?.row)
+        let row = self.record(command).await?.row;
+        match (waiter, input.wait) {
+            (Some(waiter), Some(wait)) => Ok(self.wait(waiter, row, wait).await),
+            _ => Ok(row),
+        }
     }
 
     /// One transaction.
@@ -75,13 +139,6 @@ impl Coordinator {
 
     /// Newest first.
     pub async fn list(&self, input: ListInput) -> Result<Page<TransactionRow>, ServiceError> {
-        let optional = |field, text: &str| match text {
-            "" => Ok(None),
-            text => text
-                .parse::<Name>()
-                .map(Some)
-                .map_err(|e| ServiceError::bad_name(field, &e)),
-        };
         let topic = match input.topic.as_str() {
             "" => None,
             topic => Some(
@@ -146,6 +203,8 @@ impl Coordinator {
         limits.text("traceparent", &input.traceparent)?;
         let messages = messages(input.messages)?;
         limits.messages(&messages)?;
+        let branches = branches(input.branches)?;
+        limits.branches(0, &branches)?;
         let defaults = &self.options.defaults;
         let options = Options {
             check_after: input.options.check_after.unwrap_or(defaults.check_after),
@@ -170,6 +229,7 @@ impl Coordinator {
             &input.business_key,
             &options,
             &messages,
+            &branches,
         );
         Ok(NewTransaction {
             id,
@@ -180,9 +240,37 @@ impl Coordinator {
             options,
             content,
             messages,
+            branches,
             traceparent: input.traceparent,
         })
     }
+}
+
+fn optional(field: &str, text: &str) -> Result<Option<Name>, ServiceError> {
+    match text {
+        "" => Ok(None),
+        text => text
+            .parse()
+            .map(Some)
+            .map_err(|e| ServiceError::bad_name(field, &e)),
+    }
+}
+
+fn branches(inputs: Vec<BranchInput>) -> Result<Vec<earnest_store::Branch>, ServiceError> {
+    let branch = |(n, input): (usize, BranchInput)| {
+        let name = |field: &str, text: &str| {
+            text.parse::<Name>()
+                .map_err(|e| ServiceError::bad_name(&format!("branches[{n}].{field}"), &e))
+        };
+        Ok(Branch {
+            service: name("service", &input.service)?,
+            action: name("action", &input.action)?,
+            resource_id: input.resource_id,
+            payload: input.payload,
+            content_type: input.content_type,
+        })
+    };
+    inputs.into_iter().enumerate().map(branch).collect()
 }
 
 /// The namespace of a call; empty: `default`.

@@ -2,8 +2,8 @@
 
 use std::{fmt::Error as FormatError, time::Duration};
 
-use earnest_protocol::{CheckBackAnswer, DeliveryAnswer};
-use earnest_store::{Command, DeliveryWork, Rejection, Reply};
+use earnest_protocol::{BranchAnswer, CheckBackAnswer, DeliveryAnswer};
+use earnest_store::{BranchWork, Command, DeliveryWork, Rejection, Reply};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -22,6 +22,14 @@ struct CommandLabels {
 struct DeliveryLabels {
     namespace: String,
     subscription: String,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BranchLabels {
+    namespace: String,
+    service: String,
+    call: &'static str,
     result: &'static str,
 }
 
@@ -76,6 +84,7 @@ pub struct Metrics {
     damaged: Counter,
     deliveries: Family<DeliveryLabels, Counter>,
     check_backs: Family<AnswerLabels, Counter>,
+    branch_calls: Family<BranchLabels, Counter>,
     lost_leases: Counter,
     contradictions: Counter,
     transactions: Family<PhaseLabels, Gauge>,
@@ -102,6 +111,7 @@ impl Default for Metrics {
             damaged: Counter::default(),
             deliveries: Family::default(),
             check_backs: Family::default(),
+            branch_calls: Family::default(),
             lost_leases: Counter::default(),
             contradictions: Counter::default(),
             transactions: Family::default(),
@@ -154,6 +164,11 @@ impl Metrics {
             "check_backs",
             "Check-back attempts by answer",
             self.check_backs.clone(),
+        );
+        r.register(
+            "branch_calls",
+            "Calls of TCC branches by participant, call and result",
+            self.branch_calls.clone(),
         );
         r.register(
             "lost_leases",
@@ -259,6 +274,23 @@ impl Metrics {
         self.check_backs
             .get_or_create(&AnswerLabels { answer })
             .inc();
+    }
+
+    pub(crate) fn called_branch(&self, work: &BranchWork, outcome: &CallOutcome<BranchAnswer>) {
+        let result = match outcome.answer {
+            BranchAnswer::Ok => "ok",
+            BranchAnswer::Refused(_) => "refused",
+            BranchAnswer::InProgress => "in_progress",
+            BranchAnswer::Failed(_) => "failed",
+            BranchAnswer::Unknown => "unknown",
+        };
+        let labels = BranchLabels {
+            namespace: work.namespace.to_string(),
+            service: work.branch.service.to_string(),
+            call: work.call.as_str(),
+            result,
+        };
+        self.branch_calls.get_or_create(&labels).inc();
     }
 
     pub(crate) fn lost_lease(&self) {

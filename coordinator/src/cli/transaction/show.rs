@@ -46,6 +46,7 @@ pub(super) async fn run(
     }
     messages(&detail, output)?;
     deliveries(&detail, now, output)?;
+    branches(&detail, now, output)?;
     attempts(&detail, now, output)
 }
 
@@ -54,6 +55,10 @@ fn transaction(of: &v1::Transaction, now: Timestamp, output: &mut Output) -> Res
     heading("Transaction", output)?;
     let options = of.options.unwrap_or_default();
     let treatment = match view::outcome(&options) {
+        "EXECUTED" => format!(
+            "Trys run here; cancelled {} after Execute",
+            view::millis(options.check_after_ms)
+        ),
         "NONE" => format!(
             "nobody can be asked; cancelled {} after Prepare",
             view::millis(options.check_after_ms)
@@ -84,7 +89,13 @@ fn transaction(of: &v1::Transaction, now: Timestamp, output: &mut Output) -> Res
     };
     let decided = match of.decided_at_us {
         0 => String::new(),
-        micros => format!("{} by {}", view::when(micros, now), of.decided_by),
+        micros => {
+            let by = match &of.refusal {
+                Some(v1::Refusal { service, reason }) => format!("{service}'s refusal: {reason}"),
+                None => of.decided_by.clone(),
+            };
+            format!("{} by {by}", view::when(micros, now))
+        }
     };
     let resource = if of.resource_id.is_empty() {
         String::new()
@@ -178,6 +189,44 @@ fn deliveries(
     table.write("  ", output)
 }
 
+fn branches(
+    of: &v1::TransactionDetail,
+    now: Timestamp,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    if of.branches.is_empty() {
+        return Ok(());
+    }
+    heading("Branches", output)?;
+    let mut table = Table::new(&[
+        "#",
+        "SERVICE",
+        "ACTION",
+        "STATE",
+        "ATTEMPTS",
+        "NEXT OR DONE",
+        "PARKED",
+    ]);
+    for branch in &of.branches {
+        let (state, tone) = view::branch(branch.state());
+        let next = match (branch.done_at_us, branch.due_at_us) {
+            (0, 0) => String::new(),
+            (0, due) => view::ahead(due, now),
+            (done, _) => format!("{} ago", view::ago(done, now)),
+        };
+        table.row([
+            branch.ordinal.to_string().into(),
+            branch.service.as_str().into(),
+            branch.action.as_str().into(),
+            Cell::toned(state, tone),
+            branch.attempts.to_string().into(),
+            next.into(),
+            branch.parked_reason.as_str().into(),
+        ]);
+    }
+    table.write("  ", output)
+}
+
 fn attempts(
     of: &v1::TransactionDetail,
     now: Timestamp,
@@ -193,6 +242,9 @@ fn attempts(
     for attempt in &of.attempts {
         let what = match attempt.kind.as_str() {
             "delivery" => format!("message {} to {}", attempt.ordinal, attempt.subscription),
+            call @ ("try" | "confirm" | "cancel") => {
+                format!("{call} of branch {}", attempt.ordinal)
+            }
             kind => kind.to_owned(),
         };
         table.row([

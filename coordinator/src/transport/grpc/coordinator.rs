@@ -37,6 +37,7 @@ impl Coordinator for Calls {
             decision: Decision::Confirm,
             initiator: request.initiator,
             namespace: String::new(),
+            wait: input::wait(request.wait).map_err(status)?,
         };
         let row = self.decide(&request.marks, input).await?;
         let transaction = Some(output::transaction(&row));
@@ -53,6 +54,7 @@ impl Coordinator for Calls {
             decision: Decision::Cancel,
             initiator: request.initiator,
             namespace: request.namespace,
+            wait: input::wait(request.wait).map_err(status)?,
         };
         let row = self.decide(&request.marks, input).await?;
         let transaction = Some(output::transaction(&row));
@@ -78,6 +80,63 @@ impl Coordinator for Calls {
             created,
             mark: self.mark(),
         }))
+    }
+
+    async fn register_branches(
+        &self,
+        request: Request<v1::RegisterBranchesRequest>,
+    ) -> Reply<v1::RegisterBranchesResponse> {
+        let mut request = request.into_inner();
+        let marks = std::mem::take(&mut request.marks);
+        let coordinator = &self.state.coordinator;
+        let registered = async {
+            coordinator.check_marks(&input::marks(&marks)).await?;
+            coordinator
+                .register_branches(input::register(request)?)
+                .await
+        };
+        let row = registered.await.map_err(status)?;
+        let transaction = Some(output::transaction(&row));
+        Ok(Response::new(v1::RegisterBranchesResponse {
+            transaction,
+            mark: self.mark(),
+        }))
+    }
+
+    async fn execute(&self, request: Request<v1::ExecuteRequest>) -> Reply<v1::ExecuteResponse> {
+        let (metadata, _, mut request) = request.into_parts();
+        trace(&mut request.traceparent, &metadata);
+        let marks = std::mem::take(&mut request.marks);
+        let coordinator = &self.state.coordinator;
+        let executed = async {
+            let wait = input::wait(request.wait.take())?;
+            coordinator.check_marks(&input::marks(&marks)).await?;
+            coordinator.execute(input::execute(request), wait).await
+        };
+        let Recorded { row, created } = executed.await.map_err(status)?;
+        let transaction = Some(output::transaction(&row));
+        Ok(Response::new(v1::ExecuteResponse {
+            transaction,
+            created,
+            mark: self.mark(),
+        }))
+    }
+
+    async fn await_transaction(
+        &self,
+        request: Request<v1::AwaitTransactionRequest>,
+    ) -> Reply<v1::AwaitTransactionResponse> {
+        let request = request.into_inner();
+        let awaited = async {
+            let wait = input::wait(request.wait)?.unwrap_or(input::NO_WAIT);
+            self.state
+                .coordinator
+                .await_transaction(&request.id, wait)
+                .await
+        };
+        let row = awaited.await.map_err(status)?;
+        let transaction = Some(output::transaction(&row));
+        Ok(Response::new(v1::AwaitTransactionResponse { transaction }))
     }
 
     async fn get_transaction(

@@ -8,8 +8,8 @@ use earnest_protocol::{Decision, InitiatorOutcome, OnBudgetSpent, Phase, RetryPo
 use earnest_store::{Destination, Endpoint, EndpointProtocol, Mark};
 
 use crate::service::{
-    ListInput, MessageInput, OperatorDecideInput, OptionsInput, PrepareInput, ServiceError,
-    ServiceInput, SubscriptionInput,
+    BranchInput, ListInput, MessageInput, OperatorDecideInput, OptionsInput, PrepareInput,
+    RegisterInput, ServiceError, ServiceInput, SubscriptionInput, Until, WaitInput,
 };
 
 type Result<T> = std::result::Result<T, ServiceError>;
@@ -32,6 +32,7 @@ pub(super) fn prepare(request: v1::PrepareRequest) -> Result<PrepareInput> {
         resource_id: request.resource_id,
         business_key: request.business_key,
         messages: messages(request.messages),
+        branches: branches(request.branches),
         options: options(request.options.unwrap_or_default())?,
         traceparent: request.traceparent,
     })
@@ -45,12 +46,77 @@ pub(super) fn submit(request: v1::SubmitRequest) -> PrepareInput {
         resource_id: String::new(),
         business_key: request.business_key,
         messages: messages(request.messages),
+        branches: vec![],
         options: OptionsInput {
             allow_no_subscription: request.allow_no_subscription,
             ..OptionsInput::default()
         },
         traceparent: request.traceparent,
     }
+}
+
+pub(super) fn execute(request: v1::ExecuteRequest) -> PrepareInput {
+    PrepareInput {
+        id: given(request.id),
+        namespace: request.namespace,
+        initiator: request.initiator,
+        resource_id: String::new(),
+        business_key: request.business_key,
+        messages: messages(request.messages),
+        branches: branches(request.branches),
+        options: OptionsInput {
+            check_after: match request.deadline_ms {
+                0 => None,
+                ms => Some(Duration::from_millis(ms)),
+            },
+            allow_no_subscription: request.allow_no_subscription,
+            ..OptionsInput::default()
+        },
+        traceparent: request.traceparent,
+    }
+}
+
+pub(super) fn register(request: v1::RegisterBranchesRequest) -> Result<RegisterInput> {
+    let placed = |placed: v1::PlacedBranch| {
+        let missing = || ServiceError::invalid("branches.branch", "it is missing");
+        let branch = placed.branch.ok_or_else(missing)?;
+        Ok((placed.ordinal, branches(vec![branch]).remove(0)))
+    };
+    let placed_message = |placed: v1::PlacedMessage| {
+        let missing = || ServiceError::invalid("messages.message", "it is missing");
+        let message = placed.message.ok_or_else(missing)?;
+        Ok((placed.ordinal, messages(vec![message]).remove(0)))
+    };
+    Ok(RegisterInput {
+        id: request.id,
+        initiator: request.initiator,
+        branches: request
+            .branches
+            .into_iter()
+            .map(placed)
+            .collect::<Result<_>>()?,
+        messages: request
+            .messages
+            .into_iter()
+            .map(placed_message)
+            .collect::<Result<_>>()?,
+    })
+}
+
+/// Looks once.
+pub(super) const NO_WAIT: WaitInput = WaitInput {
+    until: Until::FinalPhase,
+    at_most: Duration::ZERO,
+};
+
+pub(super) fn wait(wait: Option<v1::Wait>) -> Result<Option<WaitInput>> {
+    let Some(wait) = wait else { return Ok(None) };
+    let until = match known(wait.until, "wait.until")? {
+        v1::WaitFor::Unspecified | v1::WaitFor::FinalPhase => Until::FinalPhase,
+        v1::WaitFor::Decision => Until::Decision,
+    };
+    let at_most = Duration::from_millis(wait.at_most_ms);
+    Ok(Some(WaitInput { until, at_most }))
 }
 
 pub(super) fn list(request: v1::ListTransactionsRequest) -> Result<ListInput> {
@@ -76,6 +142,7 @@ pub(super) fn service(request: v1::RegisterServiceRequest) -> Result<ServiceInpu
         Ok(Endpoint {
             protocol: protocol(endpoint.protocol)?,
             url: endpoint.url,
+            resource_id: endpoint.resource_id,
         })
     };
     Ok(ServiceInput {
@@ -151,6 +218,17 @@ fn messages(messages: Vec<v1::Message>) -> Vec<MessageInput> {
     messages.into_iter().map(message).collect()
 }
 
+fn branches(branches: Vec<v1::Branch>) -> Vec<BranchInput> {
+    let branch = |branch: v1::Branch| BranchInput {
+        service: branch.service,
+        action: branch.action,
+        resource_id: branch.resource_id,
+        payload: branch.payload,
+        content_type: branch.content_type,
+    };
+    branches.into_iter().map(branch).collect()
+}
+
 fn options(options: v1::Options) -> Result<OptionsInput> {
     Ok(OptionsInput {
         check_after: match options.check_after_ms {
@@ -162,6 +240,7 @@ fn options(options: v1::Options) -> Result<OptionsInput> {
             v1::Outcome::Local => Some(InitiatorOutcome::Local),
             v1::Outcome::Asked => Some(InitiatorOutcome::Asked),
             v1::Outcome::None => Some(InitiatorOutcome::None),
+            v1::Outcome::Executed => Some(InitiatorOutcome::Executed),
         },
         on_budget_spent: match known(options.on_budget_spent, "options.on_budget_spent")? {
             v1::OnBudgetSpent::Unspecified => None,

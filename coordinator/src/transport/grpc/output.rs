@@ -3,20 +3,22 @@
 use std::time::Duration;
 
 use earnest_proto::v1;
-use earnest_protocol::{DeliveryState, InitiatorOutcome, OnBudgetSpent, Options, Phase, Timestamp};
+use earnest_protocol::{
+    BranchState, Decider, DeliveryState, InitiatorOutcome, OnBudgetSpent, Options, Phase, Timestamp,
+};
 use earnest_store::{
-    AttemptKind, AttemptRow, Backlog, DeliveryRow, Destination, EndpointProtocol, LossRow, Mark,
-    Message, Page, ServiceRow, SubscriptionRow, TransactionRow,
+    AttemptKind, AttemptRow, Backlog, Branch, BranchRow, DeliveryRow, Destination,
+    EndpointProtocol, LossRow, Mark, Message, Page, ServiceRow, SubscriptionRow, TransactionRow,
 };
 
 use crate::service::{DatabaseStatus, TransactionDetail};
 
 pub(super) fn transaction(row: &TransactionRow) -> v1::Transaction {
     let text = |name: &Option<_>| name.as_ref().map(ToString::to_string).unwrap_or_default();
-    let (decided_at_us, decided_by) =
-        row.decided.as_ref().map_or((0, String::new()), |(at, by)| {
-            (at.as_micros(), by.to_string())
-        });
+    let (decided_at_us, decided_by) = row
+        .decided
+        .as_ref()
+        .map_or((0, String::new()), |(at, by)| (at.as_micros(), word(by)));
     v1::Transaction {
         id: row.id.to_string(),
         namespace: row.namespace.to_string(),
@@ -43,6 +45,25 @@ pub(super) fn transaction(row: &TransactionRow) -> v1::Transaction {
         unanswered_check_backs: row.state.unanswered,
         message_count: row.message_count,
         traceparent: row.traceparent.clone(),
+        branch_count: row.state.branches,
+        refusal: row.decided.as_ref().and_then(|(_, by)| refusal(by)),
+    }
+}
+
+fn word(by: &Decider) -> String {
+    match by {
+        Decider::Refusal { .. } => "refusal".into(),
+        other => other.to_string(),
+    }
+}
+
+fn refusal(by: &Decider) -> Option<v1::Refusal> {
+    match by {
+        Decider::Refusal { service, reason } => Some(v1::Refusal {
+            service: service.to_string(),
+            reason: reason.clone(),
+        }),
+        _ => None,
     }
 }
 
@@ -81,6 +102,7 @@ pub(super) fn detail(found: &TransactionDetail) -> v1::TransactionDetail {
         deliveries: detail.deliveries.iter().map(delivery).collect(),
         attempts: detail.attempts.iter().map(attempt).collect(),
         summary: summary.clone(),
+        branches: detail.branches.iter().map(branch).collect(),
     }
 }
 
@@ -99,6 +121,7 @@ pub(super) fn service(row: &ServiceRow) -> v1::Service {
             EndpointProtocol::Http => v1::EndpointProtocol::Http,
         }
         .into(),
+        resource_id: endpoint.resource_id.clone(),
     };
     v1::Service {
         name: row.name.to_string(),
@@ -181,9 +204,39 @@ fn delivery(row: &DeliveryRow) -> v1::Delivery {
     }
 }
 
+fn branch((row, content): &(BranchRow, Branch)) -> v1::BranchView {
+    let state = match row.state {
+        BranchState::Registered => v1::BranchState::Registered,
+        BranchState::Trying => v1::BranchState::Trying,
+        BranchState::Tried => v1::BranchState::Tried,
+        BranchState::Pending => v1::BranchState::Pending,
+        BranchState::Done => v1::BranchState::Done,
+        BranchState::Parked => v1::BranchState::Parked,
+    };
+    let under_way = row.holder.is_some();
+    v1::BranchView {
+        ordinal: row.key.ordinal.0,
+        service: row.service.to_string(),
+        action: content.action.to_string(),
+        resource_id: content.resource_id.clone(),
+        state: state.into(),
+        attempts: row.attempts,
+        due_at_us: if under_way { 0 } else { micros(row.due) },
+        parked_reason: row
+            .parked
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        done_at_us: micros(row.done_at),
+        content_type: content.content_type.clone(),
+        payload_bytes: content.payload.len() as u64,
+    }
+}
+
 fn attempt(row: &AttemptRow) -> v1::Attempt {
     let (kind, ordinal, subscription) = match &row.kind {
         AttemptKind::CheckBack => ("check-back", 0, String::new()),
+        AttemptKind::Branch(ordinal, call) => (call.as_str(), ordinal.0, String::new()),
         AttemptKind::Delivery(ordinal, subscription) => (
             "delivery",
             ordinal.0,
@@ -214,6 +267,7 @@ fn options(options: &Options) -> v1::Options {
             InitiatorOutcome::Local => v1::Outcome::Local,
             InitiatorOutcome::Asked => v1::Outcome::Asked,
             InitiatorOutcome::None => v1::Outcome::None,
+            InitiatorOutcome::Executed => v1::Outcome::Executed,
         }
         .into(),
         on_budget_spent: match options.on_budget_spent {

@@ -44,9 +44,10 @@ pub(in crate::transport) fn status(error: ServiceError) -> Status {
 fn code(code: Code) -> tonic::Code {
     match code {
         Code::Invalid | Code::TooLarge => tonic::Code::InvalidArgument,
-        Code::IdReused => tonic::Code::AlreadyExists,
+        Code::IdReused | Code::BranchReused => tonic::Code::AlreadyExists,
         Code::NotFound => tonic::Code::NotFound,
         Code::Decided
+        | Code::Untried
         | Code::NotParked
         | Code::NoSubscription
         | Code::OutcomeUnclear

@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 
 use super::Problem;
 use crate::service::{
-    MessageInput, OptionsInput, PrepareInput, ServiceError, ServiceInput, SubscriptionInput,
+    BranchInput, MessageInput, OptionsInput, PrepareInput, RegisterInput, ServiceError,
+    ServiceInput, SubscriptionInput, Until, WaitInput,
 };
 
 /// Prepare.
@@ -28,6 +29,8 @@ pub(super) struct PrepareBody {
     business_key: String,
     #[serde(default)]
     messages: Vec<MessageBody>,
+    #[serde(default)]
+    branches: Vec<BranchBody>,
     #[serde(default)]
     options: OptionsBody,
     #[serde(default)]
@@ -52,9 +55,75 @@ pub(super) struct SubmitBody {
     allow_no_subscription: bool,
 }
 
+/// Execute.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExecuteBody {
+    id: Option<String>,
+    #[serde(default)]
+    namespace: String,
+    initiator: String,
+    #[serde(default)]
+    business_key: String,
+    #[serde(default)]
+    branches: Vec<BranchBody>,
+    #[serde(default)]
+    messages: Vec<MessageBody>,
+    #[serde(default)]
+    traceparent: String,
+    #[serde(default)]
+    deadline_ms: u64,
+    #[serde(default)]
+    allow_no_subscription: bool,
+    wait_ms: Option<u64>,
+    #[serde(default)]
+    until: Option<UntilWord>,
+}
+
+/// Further branches and messages.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RegisterBody {
+    #[serde(default)]
+    initiator: String,
+    #[serde(default)]
+    branches: Vec<BranchBody>,
+    #[serde(default)]
+    messages: Vec<MessageBody>,
+}
+
+/// One reservation.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BranchBody {
+    /// Its place; only where it is added to others.
+    ordinal: Option<u32>,
+    service: String,
+    action: String,
+    #[serde(default)]
+    resource_id: String,
+    #[serde(default, deserialize_with = "given")]
+    payload: Option<Box<RawValue>>,
+    payload_base64: Option<String>,
+    #[serde(default)]
+    content_type: String,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(super) enum UntilWord {
+    /// The decision.
+    Decision,
+    /// The final phase.
+    Final,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MessageBody {
+    /// Its place; only where it is added to others.
+    ordinal: Option<u32>,
     topic: String,
     #[serde(default)]
     key: String,
@@ -105,6 +174,8 @@ enum BudgetWord {
 pub(super) struct DecideBody {
     pub(super) initiator: String,
     pub(super) namespace: String,
+    pub(super) wait_ms: Option<u64>,
+    pub(super) until: Option<UntilWord>,
 }
 
 /// What an operator says of themselves.
@@ -158,6 +229,8 @@ pub(super) struct ServiceBody {
 #[serde(deny_unknown_fields)]
 struct EndpointBody {
     url: String,
+    #[serde(default)]
+    resource_id: String,
     protocol: Option<ProtocolWord>,
 }
 
@@ -213,6 +286,7 @@ impl PrepareBody {
             resource_id: self.resource_id,
             business_key: self.business_key,
             messages: messages(self.messages)?,
+            branches: branches(self.branches)?,
             options: OptionsInput {
                 check_after: match options.check_after_ms {
                     0 => None,
@@ -248,6 +322,7 @@ impl SubmitBody {
             resource_id: String::new(),
             business_key: self.business_key,
             messages: messages(self.messages)?,
+            branches: vec![],
             options: OptionsInput {
                 allow_no_subscription: self.allow_no_subscription,
                 ..OptionsInput::default()
@@ -276,6 +351,7 @@ impl ServiceBody {
                 Some(ProtocolWord::Grpc) => EndpointProtocol::Grpc,
                 Some(ProtocolWord::Http) | None => EndpointProtocol::Http,
             },
+            resource_id: endpoint.resource_id,
         };
         Ok(ServiceInput {
             namespace: one_namespace(self.namespace, namespace)?,
@@ -339,40 +415,159 @@ fn or(text: String, other: &str) -> String {
 
 fn messages(bodies: Vec<MessageBody>) -> Result<Vec<MessageInput>, Problem> {
     let message = |(n, body): (usize, MessageBody)| {
-        let (payload, natural_type) = match (body.payload, body.payload_base64) {
-            (Some(_), Some(_)) => {
-                return Err(Problem::invalid(
-                    format!("messages[{n}] has both payload and payload_base64"),
-                    "give JSON as payload, or bytes as payload_base64",
-                ));
-            }
-            (Some(json), None) => {
-                let text: Box<str> = Box::<RawValue>::into(json);
-                (Bytes::from(String::from(text)), "application/json")
-            }
-            (None, Some(text)) => {
-                let bytes = STANDARD.decode(text).map_err(|error| {
-                    Problem::invalid(
-                        format!("messages[{n}].payload_base64: {error}"),
-                        "give standard base64 with padding",
-                    )
-                })?;
-                (Bytes::from(bytes), "")
-            }
-            (None, None) => (Bytes::new(), ""),
-        };
-        Ok(MessageInput {
-            topic: body.topic,
-            key: body.key,
-            headers: body.headers,
-            payload,
-            content_type: or(body.content_type, natural_type),
-            content_encoding: body.content_encoding,
-            key_id: body.key_id,
-            deliver_after: Duration::from_millis(body.deliver_after_ms),
-        })
+        unplaced(&format!("messages[{n}]"), body.ordinal)?;
+        message(&format!("messages[{n}]"), body)
     };
     bodies.into_iter().enumerate().map(message).collect()
+}
+
+fn branches(bodies: Vec<BranchBody>) -> Result<Vec<BranchInput>, Problem> {
+    let branch = |(n, body): (usize, BranchBody)| {
+        unplaced(&format!("branches[{n}]"), body.ordinal)?;
+        branch(&format!("branches[{n}]"), body)
+    };
+    bodies.into_iter().enumerate().map(branch).collect()
+}
+
+fn message(field: &str, body: MessageBody) -> Result<MessageInput, Problem> {
+    let (payload, natural_type) = payload(field, body.payload, body.payload_base64)?;
+    Ok(MessageInput {
+        topic: body.topic,
+        key: body.key,
+        headers: body.headers,
+        payload,
+        content_type: or(body.content_type, natural_type),
+        content_encoding: body.content_encoding,
+        key_id: body.key_id,
+        deliver_after: Duration::from_millis(body.deliver_after_ms),
+    })
+}
+
+fn branch(field: &str, body: BranchBody) -> Result<BranchInput, Problem> {
+    let (payload, natural_type) = payload(field, body.payload, body.payload_base64)?;
+    Ok(BranchInput {
+        service: body.service,
+        action: body.action,
+        resource_id: body.resource_id,
+        payload,
+        content_type: or(body.content_type, natural_type),
+    })
+}
+
+/// The bytes, and the media type that they have by themselves.
+fn payload(
+    field: &str,
+    json: Option<Box<RawValue>>,
+    base64: Option<String>,
+) -> Result<(Bytes, &'static str), Problem> {
+    match (json, base64) {
+        (Some(_), Some(_)) => Err(Problem::invalid(
+            format!("{field} has both payload and payload_base64"),
+            "give JSON as payload, or bytes as payload_base64",
+        )),
+        (Some(json), None) => {
+            let text: Box<str> = Box::<RawValue>::into(json);
+            Ok((Bytes::from(String::from(text)), "application/json"))
+        }
+        (None, Some(text)) => {
+            let bytes = STANDARD.decode(text).map_err(|error| {
+                Problem::invalid(
+                    format!("{field}.payload_base64: {error}"),
+                    "give standard base64 with padding",
+                )
+            })?;
+            Ok((Bytes::from(bytes), ""))
+        }
+        (None, None) => Ok((Bytes::new(), "")),
+    }
+}
+
+/// Prepare numbers its own.
+fn unplaced(field: &str, ordinal: Option<u32>) -> Result<(), Problem> {
+    match ordinal {
+        None => Ok(()),
+        Some(_) => Err(Problem::invalid(
+            format!("{field} has an ordinal"),
+            "leave it out: they are numbered from 0 in their order",
+        )),
+    }
+}
+
+fn placed(field: &str, ordinal: Option<u32>) -> Result<u32, Problem> {
+    ordinal.ok_or_else(|| {
+        Problem::invalid(
+            format!("{field} has no ordinal"),
+            "number on from those that the transaction has",
+        )
+    })
+}
+
+/// A wait as a body says it; no `wait_ms`: none.
+pub(super) fn wait(wait_ms: Option<u64>, until: Option<UntilWord>) -> Option<WaitInput> {
+    let until = match until.unwrap_or(UntilWord::Final) {
+        UntilWord::Decision => Until::Decision,
+        UntilWord::Final => Until::FinalPhase,
+    };
+    let at_most = Duration::from_millis(wait_ms?);
+    Some(WaitInput { until, at_most })
+}
+
+impl ExecuteBody {
+    /// As the use case takes it; `trace` is the trace context of the call itself.
+    pub(super) fn into_input(
+        self,
+        trace: &str,
+    ) -> Result<(PrepareInput, Option<WaitInput>), Problem> {
+        let input = PrepareInput {
+            id: self.id,
+            namespace: self.namespace,
+            initiator: self.initiator,
+            resource_id: String::new(),
+            business_key: self.business_key,
+            messages: messages(self.messages)?,
+            branches: branches(self.branches)?,
+            options: OptionsInput {
+                check_after: match self.deadline_ms {
+                    0 => None,
+                    ms => Some(Duration::from_millis(ms)),
+                },
+                allow_no_subscription: self.allow_no_subscription,
+                ..OptionsInput::default()
+            },
+            traceparent: or(self.traceparent, trace),
+        };
+        Ok((input, wait(self.wait_ms, self.until)))
+    }
+}
+
+impl RegisterBody {
+    /// As the use case takes it.
+    pub(super) fn into_input(self, id: String) -> Result<RegisterInput, Problem> {
+        let branch = |(n, body): (usize, BranchBody)| {
+            let field = format!("branches[{n}]");
+            Ok((placed(&field, body.ordinal)?, branch(&field, body)?))
+        };
+        let message = |(n, body): (usize, MessageBody)| {
+            let field = format!("messages[{n}]");
+            Ok((placed(&field, body.ordinal)?, message(&field, body)?))
+        };
+        Ok(RegisterInput {
+            id,
+            initiator: self.initiator,
+            branches: self
+                .branches
+                .into_iter()
+                .enumerate()
+                .map(branch)
+                .collect::<Result<_, Problem>>()?,
+            messages: self
+                .messages
+                .into_iter()
+                .enumerate()
+                .map(message)
+                .collect::<Result<_, Problem>>()?,
+        })
+    }
 }
 
 /// `null` is a payload too.

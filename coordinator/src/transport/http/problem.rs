@@ -153,6 +153,14 @@ fn meaning(code: Code) -> (StatusCode, &'static str) {
             StatusCode::CONFLICT,
             "The id belongs to a transaction with other content",
         ),
+        Code::BranchReused => (
+            StatusCode::CONFLICT,
+            "Another branch or message has that place",
+        ),
+        Code::Untried => (
+            StatusCode::CONFLICT,
+            "Its Trys decide, and they have not all been answered",
+        ),
         Code::IdTooOld => (StatusCode::GONE, "The id is older than what is kept"),
         Code::Decided => (StatusCode::CONFLICT, "The transaction is already decided"),
         Code::NotFound => (StatusCode::NOT_FOUND, "There is nothing of that name"),

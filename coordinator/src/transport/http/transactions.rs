@@ -1,5 +1,7 @@
 //! `/v1/transactions`.
 
+use std::time::Duration;
+
 use axum::{Json, extract::State};
 use earnest_protocol::{Decision, Phase};
 use http::{HeaderMap, StatusCode};
@@ -8,12 +10,15 @@ use serde::Serialize;
 use super::{
     Problem, Table,
     body::{Body, MaybeBody},
-    input::{DecideBody, OperatorDecideBody, ParkBody, PrepareBody, RetryBody, SubmitBody},
+    input::{
+        self, DecideBody, ExecuteBody, OperatorDecideBody, ParkBody, PrepareBody, RegisterBody,
+        RetryBody, SubmitBody,
+    },
     params::{Params, Segment},
     view::{DetailView, PageView, TransactionView},
 };
 use crate::{
-    service::{DecideInput, ListInput, OperatorDecideInput, Recorded},
+    service::{DecideInput, ListInput, OperatorDecideInput, Recorded, Until, WaitInput},
     transport::AppState,
 };
 
@@ -35,7 +40,9 @@ pub(super) fn routes(table: Table) -> Table {
         .post("/v1/transactions", prepare)
         .get("/v1/transactions", list)
         .post("/v1/transactions/submit", submit)
+        .post("/v1/transactions/execute", execute)
         .get("/v1/transactions/{id}", get)
+        .post("/v1/transactions/{id}/branches", register)
         .post("/v1/transactions/{id}/confirm", confirm)
         .post("/v1/transactions/{id}/cancel", cancel)
         .post("/v1/transactions/{id}/retry", retry)
@@ -79,6 +86,25 @@ async fn submit(
     Ok(recorded(&state.coordinator.submit(input).await?))
 }
 
+async fn execute(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    Body(body): Body<ExecuteBody>,
+) -> Result<(StatusCode, Json<RecordedView>), Problem> {
+    let (input, wait) = body.into_input(trace(&headers))?;
+    Ok(recorded(&state.coordinator.execute(input, wait).await?))
+}
+
+async fn register(
+    State(state): State<AppState>,
+    Segment(id): Segment,
+    Body(body): Body<RegisterBody>,
+) -> Result<Json<ChangedView>, Problem> {
+    let input = body.into_input(id)?;
+    let transaction = TransactionView::of(&state.coordinator.register_branches(input).await?);
+    Ok(Json(ChangedView { transaction }))
+}
+
 async fn confirm(
     State(state): State<AppState>,
     Segment(id): Segment,
@@ -106,6 +132,7 @@ async fn decide(
         decision,
         initiator: body.initiator,
         namespace: body.namespace,
+        wait: input::wait(body.wait_ms, body.until),
     };
     let transaction = TransactionView::of(&state.coordinator.decide(input).await?);
     Ok(Json(ChangedView { transaction }))
@@ -116,7 +143,23 @@ async fn get(
     Segment(id): Segment,
     params: Params,
 ) -> Result<Json<DetailView>, Problem> {
-    params.only(&[])?;
+    let params = params.only(&["wait_ms", "until"])?;
+    let wait_ms = u64::from(params.number("wait_ms")?);
+    let until = match params.one("until")?.as_str() {
+        "" | "FINAL" => Until::FinalPhase,
+        "DECISION" => Until::Decision,
+        _ => {
+            return Err(Problem::invalid(
+                "until: it is neither DECISION nor FINAL",
+                "give one of them, with wait_ms",
+            ));
+        }
+    };
+    if wait_ms > 0 {
+        let at_most = Duration::from_millis(wait_ms);
+        let wait = WaitInput { until, at_most };
+        state.coordinator.await_transaction(&id, wait).await?;
+    }
     Ok(Json(DetailView::of(state.coordinator.get(&id).await?)))
 }
 

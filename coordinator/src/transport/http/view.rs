@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use earnest_protocol::{DeliveryState, InitiatorOutcome, OnBudgetSpent, Options, Timestamp};
+use earnest_protocol::{
+    BranchState, Decider, DeliveryState, InitiatorOutcome, OnBudgetSpent, Options, Timestamp,
+};
 use earnest_store::{
-    AttemptKind, AttemptRow, Backlog, DeliveryRow, Destination, Endpoint, EndpointProtocol,
-    Message, Page, ServiceRow, SubscriptionRow, TransactionRow,
+    AttemptKind, AttemptRow, Backlog, Branch, BranchRow, DeliveryRow, Destination, Endpoint,
+    EndpointProtocol, Message, Page, ServiceRow, SubscriptionRow, TransactionRow,
 };
 use serde::Serialize;
 
@@ -32,7 +34,15 @@ pub(super) struct TransactionView {
     in_progress_answers: u32,
     unanswered_check_backs: u32,
     message_count: u32,
+    branch_count: u32,
+    refusal: Option<RefusalView>,
     traceparent: String,
+}
+
+#[derive(Debug, Serialize)]
+struct RefusalView {
+    service: String,
+    reason: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -49,6 +59,7 @@ pub(super) struct DetailView {
     transaction: TransactionView,
     messages: Vec<MessageView>,
     deliveries: Vec<DeliveryView>,
+    branches: Vec<BranchView>,
     attempts: Vec<AttemptView>,
     summary: String,
 }
@@ -72,6 +83,21 @@ struct DeliveryView {
     due_at: Option<String>,
     parked_reason: Option<String>,
     done_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct BranchView {
+    ordinal: u32,
+    service: String,
+    action: String,
+    resource_id: String,
+    state: &'static str,
+    attempts: u32,
+    due_at: Option<String>,
+    parked_reason: Option<String>,
+    done_at: Option<String>,
+    content_type: String,
+    payload_bytes: usize,
 }
 
 #[derive(Serialize)]
@@ -106,6 +132,7 @@ pub(super) struct ServiceView {
 struct EndpointView {
     url: String,
     protocol: &'static str,
+    resource_id: String,
 }
 
 #[derive(Serialize)]
@@ -156,7 +183,10 @@ impl TransactionView {
             phase: state.phase.as_str(),
             created_at: row.created_at.to_string(),
             decided_at: row.decided.as_ref().map(|(at, _)| at.to_string()),
-            decided_by: row.decided.as_ref().map(|(_, by)| by.to_string()),
+            decided_by: row.decided.as_ref().map(|(_, by)| match by {
+                Decider::Refusal { .. } => "refusal".into(),
+                other => other.to_string(),
+            }),
             finished_at: time(row.finished_at),
             parked_reason: text(state.parked.as_ref()),
             open_effects: state.open_effects,
@@ -167,6 +197,14 @@ impl TransactionView {
             in_progress_answers: state.in_progress_answers,
             unanswered_check_backs: state.unanswered,
             message_count: row.message_count,
+            branch_count: state.branches,
+            refusal: row.decided.as_ref().and_then(|(_, by)| match by {
+                Decider::Refusal { service, reason } => Some(RefusalView {
+                    service: service.to_string(),
+                    reason: reason.clone(),
+                }),
+                _ => None,
+            }),
             traceparent: row.traceparent.clone(),
         }
     }
@@ -180,6 +218,7 @@ impl OptionsView {
                 InitiatorOutcome::Local => "LOCAL",
                 InitiatorOutcome::Asked => "ASKED",
                 InitiatorOutcome::None => "NONE",
+                InitiatorOutcome::Executed => "EXECUTED",
             },
             on_budget_spent: match options.on_budget_spent {
                 OnBudgetSpent::Park => "PARK",
@@ -201,6 +240,7 @@ impl DetailView {
                 .map(|(n, message)| MessageView::of(n, message))
                 .collect(),
             deliveries: detail.deliveries.iter().map(DeliveryView::of).collect(),
+            branches: detail.branches.iter().map(BranchView::of).collect(),
             attempts: detail.attempts.iter().map(AttemptView::of).collect(),
             summary,
         }
@@ -239,10 +279,37 @@ impl DeliveryView {
     }
 }
 
+impl BranchView {
+    fn of((row, content): &(BranchRow, Branch)) -> Self {
+        let under_way = row.holder.is_some();
+        Self {
+            ordinal: row.key.ordinal.0,
+            service: row.service.to_string(),
+            action: content.action.to_string(),
+            resource_id: content.resource_id.clone(),
+            state: match row.state {
+                BranchState::Registered => "REGISTERED",
+                BranchState::Trying => "TRYING",
+                BranchState::Tried => "TRIED",
+                BranchState::Pending => "PENDING",
+                BranchState::Done => "DONE",
+                BranchState::Parked => "PARKED",
+            },
+            attempts: row.attempts,
+            due_at: time(row.due).filter(|_| !under_way),
+            parked_reason: text(row.parked.as_ref()),
+            done_at: time(row.done_at),
+            content_type: content.content_type.clone(),
+            payload_bytes: content.payload.len(),
+        }
+    }
+}
+
 impl AttemptView {
     fn of(row: &AttemptRow) -> Self {
         let (kind, ordinal, subscription) = match &row.kind {
             AttemptKind::CheckBack => ("check-back", None, None),
+            AttemptKind::Branch(ordinal, call) => (call.as_str(), Some(ordinal.0), None),
             AttemptKind::Delivery(ordinal, subscription) => {
                 ("delivery", Some(ordinal.0), text(subscription.as_ref()))
             }
@@ -279,6 +346,7 @@ impl ServiceView {
                 EndpointProtocol::Grpc => "GRPC",
                 EndpointProtocol::Http => "HTTP",
             },
+            resource_id: endpoint.resource_id.clone(),
         };
         Self {
             name: row.name.to_string(),
