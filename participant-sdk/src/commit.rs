@@ -143,7 +143,7 @@ impl<D: Db> Open<D> {
         if self.sql.has_savepoint() {
             return Err(Error::FenceLost { id });
         }
-        if (self.draft.untried || self.draft.failed_try) && !planted!(CommitsBeforeTry) {
+        if !fence::all_tried(self.draft.untried, self.draft.failed_try) {
             return Err(Error::NotAllTried { id });
         }
         let sends = self.draft.prepared || !self.draft.messages.is_empty();

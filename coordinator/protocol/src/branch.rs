@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     CONTENT_HASH_VERSION, ContentHash, Decision, Jitter, Name, ParkReason, RetryPolicy, Settled,
+    planted::planted,
 };
 
 /// A reservation at one participant, as the initiator registers it. The payload is opaque bytes, and every call of the
@@ -138,10 +139,13 @@ pub fn settle_try(
 ) -> TrySettled {
     match answer {
         BranchAnswer::Ok => TrySettled::Ok,
-        BranchAnswer::Refused(reason) | BranchAnswer::Failed(reason) => TrySettled::Refused(reason),
-        BranchAnswer::InProgress | BranchAnswer::Unknown => {
-            TrySettled::RetryAfter(policy.delay(attempt, jitter))
+        BranchAnswer::Unknown if planted!(SilenceReserves) => TrySettled::Ok,
+        BranchAnswer::Refused(reason) | BranchAnswer::Failed(reason)
+            if !planted!(RefusalIsSilence) =>
+        {
+            TrySettled::Refused(reason)
         }
+        _ => TrySettled::RetryAfter(policy.delay(attempt, jitter)),
     }
 }
 
@@ -155,6 +159,10 @@ pub fn settle_branch(
 ) -> Settled {
     match answer {
         BranchAnswer::Ok => Settled::Done,
+        BranchAnswer::Unknown if planted!(SilenceSettles) => Settled::Done,
+        BranchAnswer::Refused(reason) if planted!(RefusalParks) => {
+            Settled::Park(ParkReason::new(reason))
+        }
         BranchAnswer::Failed(reason) => Settled::Park(ParkReason::new(reason)),
         BranchAnswer::Refused(_) | BranchAnswer::InProgress | BranchAnswer::Unknown => {
             Settled::RetryAfter(policy.delay(attempt, jitter))

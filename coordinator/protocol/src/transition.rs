@@ -123,8 +123,8 @@ pub fn transition(
             _ => Ok((state, vec![])),
         },
         Event::BranchesRegistered(count) => match state.phase.decision() {
-            Some(decided) => Err(Illegal::TooLateToRegister(decided)),
-            None => {
+            Some(decided) if !planted!(LateBranchJoins) => Err(Illegal::TooLateToRegister(decided)),
+            _ => {
                 state.branches += count;
                 if state.options.outcome == InitiatorOutcome::Executed {
                     state.untried += count;
@@ -220,7 +220,12 @@ fn decide(
         Some(_) if planted!(NoCompareAndSet) => {}
         Some(decided) if decided == decision => return Ok((state, vec![])),
         Some(decided) => return Err(Illegal::AlreadyDecided(decided)),
-        None if decision == Decision::Confirm && state.untried > 0 => return Err(Illegal::Untried),
+        None if decision == Decision::Confirm
+            && state.untried > 0
+            && !planted!(UntriedIsConfirmed) =>
+        {
+            return Err(Illegal::Untried);
+        }
         None => {}
     }
     (state.open_effects, state.parked_effects) = owed(decision);

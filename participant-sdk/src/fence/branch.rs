@@ -1,6 +1,7 @@
 //! What the fence says about the calls of a TCC branch, however often and in whatever order they come (DESIGN §3.4, P7).
 
 use super::remembers;
+use crate::planted::planted;
 
 /// A call of a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -88,8 +89,20 @@ pub fn may_end(
     created_us: i64,
     horizon_us: i64,
 ) -> bool {
+    if matches!(wrote, Wrote::Nothing(_)) {
+        // Nothing runs on a row that this call did not write.
+        return runs_on_what_stands();
+    }
     let remembered = wrote != Wrote::Inserted || remembers(created_us, horizon_us);
     stands.is_some() && stands == wrote.stands(call) && remembered
+}
+
+/// A planted defect lets a call run on a row that it did not write.
+fn runs_on_what_stands() -> bool {
+    planted!(LateTryRuns)
+        || planted!(ConfirmRunsTwice)
+        || planted!(ConfirmNeedsNoTry)
+        || planted!(CancelUndoesConfirm)
 }
 
 /// The rule for one call of a transaction created at `created_us`, when rows from before `horizon_us` were purged.
@@ -101,6 +114,10 @@ pub fn branch(call: Call, wrote: Wrote, created_us: i64, horizon_us: i64) -> Ste
     };
     match (call, row) {
         (_, Some(Held::Unheard)) => Step::Unclear,
+        (Call::Try, Some(Held::Cancelled)) if planted!(LateTryRuns) => Step::Run,
+        (Call::Confirm, Some(Held::Confirmed)) if planted!(ConfirmRunsTwice) => Step::Run,
+        (Call::Confirm, None) if planted!(ConfirmNeedsNoTry) => Step::Run,
+        (Call::Cancel, Some(Held::Confirmed)) if planted!(CancelUndoesConfirm) => Step::Run,
         (Call::Try, Some(Held::Tried | Held::Confirmed))
         | (Call::Confirm, Some(Held::Confirmed))
         | (Call::Cancel, Some(Held::Cancelled)) => Step::Done,

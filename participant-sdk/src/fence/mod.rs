@@ -49,6 +49,11 @@ pub fn may_commit(own_rows: &[Outcome]) -> bool {
     own_rows == [Outcome::Committed] || planted!(FenceIsNotReadLast)
 }
 
+/// Whether an initiator's COMMIT may be sent: every Try was answered OK. One that is `under_way`, or was given up, is no OK.
+pub fn all_tried(under_way: bool, failed: bool) -> bool {
+    !(under_way || failed) || planted!(CommitsBeforeTry)
+}
+
 /// Whether a consumer's COMMIT may be sent: its transaction, asked last, still sees exactly its own inbox row, and rows of the
 /// message's age have not been purged meanwhile. A purge may have taken away the row that would have made it a duplicate.
 pub(crate) fn may_acknowledge(own_rows: i64, created_us: i64, horizon_us: i64) -> bool {

@@ -1,11 +1,11 @@
 //! What may happen next.
 
 use earnest::fence::FencingRead;
-use earnest_protocol::InitiatorOutcome;
+use earnest_protocol::{BranchCall, Decision};
 
 use crate::{
     initiator::{Local, Step},
-    key::{Lease, WorkKey},
+    key::{Branch, Lease, WorkKey},
     network::{Network, Packet},
     node::{Answer, Stage},
     scope::{Cast, Scope},
@@ -21,6 +21,12 @@ pub(crate) enum Action {
     SendPrepare(u8),
     /// It hears what became of Prepare.
     HearPrepared(u8, bool),
+    /// It registers a further branch.
+    SendRegister(u8),
+    /// It hears what became of that, and calls Try.
+    HearRegistered(Branch, bool),
+    /// It hears what became of a Try.
+    HearTried(Branch, Answer),
     /// It fails, or waits no longer, and rolls back.
     GiveUp(u8),
     /// It looks at its row once more and sends COMMIT.
@@ -55,6 +61,14 @@ pub(crate) enum Action {
     Restart(u8),
     /// A participant answers a check-back.
     AnswerCheckBack(u8, u8, earnest_protocol::LeaseToken, Answer),
+    /// A participant carries out a call of a branch.
+    Act(Packet),
+    /// A participant says no to it.
+    Decline(Packet),
+    /// A participant answers that it can never be done.
+    Break(Packet),
+    /// A participant purges its fence row.
+    Purge(Branch),
     /// A consumer takes a delivery.
     Take(u8, Lease),
     /// A consumer refuses it for good.
@@ -77,6 +91,8 @@ pub(crate) enum Action {
     Park(u8),
     /// A person tries again.
     Retry(u8),
+    /// A person decides.
+    Rule(u8, Decision),
     /// A subscription is deleted.
     Unsubscribe(u8),
     /// It is created again.
@@ -87,11 +103,21 @@ pub(crate) enum Action {
 pub(crate) fn possible(scope: &Scope, world: &World, actions: &mut Vec<Action>) {
     for tx in 0..scope.transactions {
         if scope.cast == Cast::Local {
-            initiator(world, tx, actions);
+            initiator(scope, world, tx, actions);
         }
         let faults = &world.faults;
         if faults.operations > 0 && world.store.rows.transaction(tx).is_some() {
             actions.extend([Action::Park(tx), Action::Retry(tx)]);
+        }
+        if faults.rulings > 0 && world.store.rows.transaction(tx).is_some() {
+            actions.extend(
+                [Decision::Confirm, Decision::Cancel].map(|decision| Action::Rule(tx, decision)),
+            );
+        }
+    }
+    for branch in scope.all_branches() {
+        if world.faults.purges > 0 && !world.participant(scope, branch).purged {
+            actions.push(Action::Purge(branch));
         }
     }
     for node in 0..scope.nodes {
@@ -112,13 +138,20 @@ pub(crate) fn possible(scope: &Scope, world: &World, actions: &mut Vec<Action>) 
     }
 }
 
-fn initiator(world: &World, tx: u8, actions: &mut Vec<Action>) {
+fn initiator(scope: &Scope, world: &World, tx: u8, actions: &mut Vec<Action>) {
     let it = &world.initiators[usize::from(tx)];
     match it.step {
         Step::Idle => actions.push(Action::Begin(tx)),
         Step::Open => actions.extend([Action::SendPrepare(tx), Action::GiveUp(tx)]),
-        Step::Preparing => actions.push(Action::GiveUp(tx)),
-        Step::Prepared => actions.extend([Action::SendCommit(tx), Action::GiveUp(tx)]),
+        Step::Preparing | Step::Registering => actions.push(Action::GiveUp(tx)),
+        Step::Prepared => {
+            actions.push(Action::GiveUp(tx));
+            if it.holds_all() && it.trying < scope.branches {
+                actions.push(Action::SendRegister(tx));
+            } else if it.all_tried() {
+                actions.push(Action::SendCommit(tx));
+            }
+        }
         Step::Unknown => {
             actions.push(Action::LeaveOpen(tx));
             if { *it }.fencing_read().is_some() {
@@ -165,7 +198,7 @@ fn of_node(scope: &Scope, world: &World, node: u8, actions: &mut Vec<Action>) {
     }
     for (lease, held) in &it.held {
         let nobody_to_ask =
-            scope.outcome == InitiatorOutcome::None && matches!(lease.key, WorkKey::CheckBack(_));
+            scope.outcome.ends_with_the_deadline() && matches!(lease.key, WorkKey::CheckBack(_));
         match held.stage {
             Stage::Taken if nobody_to_ask => actions.push(Action::Write(node, *lease)),
             Stage::Taken => actions.push(Action::Call(node, *lease)),
@@ -190,7 +223,9 @@ pub(crate) fn is_under_way(world: &World, node: u8, lease: Lease) -> bool {
         Packet::CheckBack(by, tx, token) => {
             by == node && lease.key == WorkKey::CheckBack(tx) && lease.token == token
         }
-        Packet::Deliver(by, other) | Packet::Answer(by, other, _) => by == node && other == lease,
+        Packet::Deliver(by, other)
+        | Packet::Branch(by, other, _)
+        | Packet::Answer(by, other, _) => by == node && other == lease,
         _ => false,
     })
 }
@@ -214,11 +249,16 @@ fn is_claimable(world: &World) -> bool {
             .deliveries
             .iter()
             .any(|row| row.due && free(row.holder))
+        || rows.branches.iter().any(|row| row.due && free(row.holder))
 }
 
 fn on_arrival(scope: &Scope, world: &World, packet: Packet, actions: &mut Vec<Action>) {
     match packet {
-        Packet::Prepare(_) | Packet::PrepareOther(_) | Packet::Confirm(_) | Packet::Cancel(_) => {
+        Packet::Prepare(_)
+        | Packet::PrepareOther(_)
+        | Packet::Register(_)
+        | Packet::Confirm(_)
+        | Packet::Cancel(_) => {
             for node in 0..scope.nodes {
                 if world.nodes[usize::from(node)].up {
                     actions.push(Action::Receive(node, packet));
@@ -228,6 +268,27 @@ fn on_arrival(scope: &Scope, world: &World, packet: Packet, actions: &mut Vec<Ac
         Packet::Prepared(tx, prepared) => {
             if world.initiators[usize::from(tx)].step == Step::Preparing {
                 actions.push(Action::HearPrepared(tx, prepared));
+            }
+        }
+        Packet::Registered(branch, joined) => {
+            let it = &world.initiators[usize::from(branch.tx)];
+            if it.step == Step::Registering && it.trying == branch.no {
+                actions.push(Action::HearRegistered(branch, joined));
+            }
+        }
+        Packet::Direct(_, call) | Packet::Branch(_, _, call) => {
+            actions.push(Action::Act(packet));
+            if world.faults.refusals > 0 {
+                actions.push(Action::Decline(packet));
+            }
+            if world.faults.refusals > 0 && call != BranchCall::Try {
+                actions.push(Action::Break(packet));
+            }
+        }
+        Packet::Tried(branch, answer) => {
+            let it = &world.initiators[usize::from(branch.tx)];
+            if it.step == Step::Prepared && it.reserved & (1 << branch.no) == 0 {
+                actions.push(Action::HearTried(branch, answer));
             }
         }
         Packet::CheckBack(node, tx, token) => match scope.cast {

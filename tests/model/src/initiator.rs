@@ -15,8 +15,10 @@ pub(crate) enum Step {
     Open,
     /// Prepare was sent.
     Preparing,
-    /// Prepare was answered: recorded, undecided.
+    /// Prepare was answered: recorded, undecided. With branches: their Trys are out.
     Prepared,
+    /// A further branch was sent to be registered.
+    Registering,
     /// COMMIT was sent.
     Committing,
     /// COMMIT was not answered.
@@ -49,6 +51,10 @@ pub(crate) struct Initiator {
     pub(crate) step: Step,
     /// The coordinator may know of it.
     pub(crate) told: bool,
+    /// Its branches whose Try is out: the first so many.
+    pub(crate) trying: u8,
+    /// Those whose Try was answered OK, a bit for each.
+    pub(crate) reserved: u8,
     /// The database's open transaction.
     pub(crate) local: Local,
     /// The database's committed fence row.
@@ -60,9 +66,21 @@ impl Initiator {
     pub(crate) const IDLE: Self = Self {
         step: Step::Idle,
         told: false,
+        trying: 0,
+        reserved: 0,
         local: Local::None,
         row: None,
     };
+
+    /// Every Try that is out was answered OK.
+    pub(crate) fn holds_all(self) -> bool {
+        self.reserved.count_ones() == u32::from(self.trying)
+    }
+
+    /// The first look before COMMIT: nothing that was to be reserved may be missing. (A refusal ends the step at once.)
+    pub(crate) fn all_tried(self) -> bool {
+        fence::all_tried(!self.holds_all(), false)
+    }
 
     /// The last look before COMMIT: the rows that the local transaction sees of itself.
     pub(crate) fn may_commit(self) -> bool {

@@ -1,8 +1,8 @@
 //! Small names of transactions, subscriptions and work: the model's numbers, and the store's names for them.
 
-use earnest_protocol::{LeaseToken, Name, TransactionId};
+use earnest_protocol::{LeaseToken, Name, Ordinal, TransactionId};
 use earnest_store::{
-    DeliveryKey, Work,
+    BranchKey, DeliveryKey, Work,
     conformance::{id, name},
 };
 
@@ -29,6 +29,33 @@ impl Delivery {
     }
 }
 
+/// A branch of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Branch {
+    /// The transaction.
+    pub tx: u8,
+    /// Its place in it.
+    pub no: u8,
+}
+
+impl Branch {
+    /// What the store calls it.
+    pub(crate) fn key(self) -> BranchKey {
+        BranchKey {
+            transaction: id(self.tx),
+            ordinal: Ordinal(self.no.into()),
+        }
+    }
+
+    /// What the store calls so.
+    pub(crate) fn of(key: BranchKey) -> Self {
+        Self {
+            tx: number(key.transaction),
+            no: u8::try_from(key.ordinal.0).expect("few branches"),
+        }
+    }
+}
+
 /// One piece of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WorkKey {
@@ -36,6 +63,8 @@ pub enum WorkKey {
     CheckBack(u8),
     /// Hand a message on.
     Delivery(Delivery),
+    /// Call a branch.
+    Branch(Branch),
 }
 
 impl WorkKey {
@@ -44,6 +73,7 @@ impl WorkKey {
         match self {
             Self::CheckBack(tx) => tx,
             Self::Delivery(delivery) => delivery.tx,
+            Self::Branch(branch) => branch.tx,
         }
     }
 }
@@ -66,6 +96,7 @@ impl Lease {
                 let delivery = Delivery::of(&work.key).expect("leased work has a destination");
                 (WorkKey::Delivery(delivery), work.token)
             }
+            Work::Branch(work) => (WorkKey::Branch(Branch::of(work.key)), work.token),
         };
         Self { key, token }
     }
@@ -75,7 +106,7 @@ impl Lease {
 pub(crate) fn delivery_key(delivery: Delivery) -> DeliveryKey {
     DeliveryKey {
         transaction: id(delivery.tx),
-        ordinal: earnest_protocol::Ordinal(0),
+        ordinal: Ordinal(0),
         subscription: Some(subscription_name(delivery.to)),
     }
 }

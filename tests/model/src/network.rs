@@ -1,8 +1,11 @@
 //! What is on the wire.
 
-use earnest_protocol::LeaseToken;
+use earnest_protocol::{BranchCall, LeaseToken};
 
-use crate::{key::Lease, node::Answer};
+use crate::{
+    key::{Branch, Lease},
+    node::Answer,
+};
 
 /// How the network treats what is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +30,20 @@ pub enum Packet {
     Cancel(u8),
     /// The answer to Prepare: recorded and undecided, or not.
     Prepared(u8, bool),
+    /// The initiator registers a further branch.
+    Register(Branch),
+    /// The answer to it: recorded while undecided, or not.
+    Registered(Branch, bool),
+    /// A call of a branch that is not the coordinator's: its initiator's Try, or anybody's.
+    Direct(Branch, BranchCall),
+    /// What a participant answered to a Try of the initiator.
+    Tried(Branch, Answer),
     /// A check-back of a transaction, by a node under a lease.
     CheckBack(u8, u8, LeaseToken),
     /// A delivery, by a node under a lease.
     Deliver(u8, Lease),
+    /// A call of a branch, by a node under a lease.
+    Branch(u8, Lease, BranchCall),
     /// What a participant answered to a node's call.
     Answer(u8, Lease, Answer),
 }

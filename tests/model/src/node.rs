@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use earnest_protocol::{CheckBackAnswer, DeliveryAnswer, NodeEpoch};
+use earnest_protocol::{BranchAnswer, BranchCall, CheckBackAnswer, DeliveryAnswer, NodeEpoch};
 
 use crate::key::Lease;
 
@@ -15,9 +15,11 @@ pub enum Answer {
     RolledBack,
     /// *In progress*, to either.
     InProgress,
-    /// A delivery was taken.
+    /// A delivery was taken, a call of a branch was done.
     Taken,
-    /// A delivery can never be taken.
+    /// A branch's business no.
+    Refused,
+    /// It can never be taken or done.
     Failed,
     /// No answer, or one that isn't understood.
     Unknown,
@@ -30,7 +32,7 @@ impl Answer {
             Self::Committed => CheckBackAnswer::Committed,
             Self::RolledBack => CheckBackAnswer::RolledBack,
             Self::InProgress => CheckBackAnswer::InProgress,
-            Self::Taken | Self::Failed | Self::Unknown => CheckBackAnswer::Unknown,
+            Self::Taken | Self::Refused | Self::Failed | Self::Unknown => CheckBackAnswer::Unknown,
         }
     }
 
@@ -40,7 +42,20 @@ impl Answer {
             Self::Taken => DeliveryAnswer::Ok,
             Self::Failed => DeliveryAnswer::Failed("no such account".into()),
             Self::InProgress => DeliveryAnswer::InProgress,
-            Self::Committed | Self::RolledBack | Self::Unknown => DeliveryAnswer::Unknown,
+            Self::Committed | Self::RolledBack | Self::Refused | Self::Unknown => {
+                DeliveryAnswer::Unknown
+            }
+        }
+    }
+
+    /// As the answer to a call of a branch.
+    pub(crate) fn to_branch(self) -> BranchAnswer {
+        match self {
+            Self::Taken => BranchAnswer::Ok,
+            Self::Refused => BranchAnswer::Refused("insufficient balance".into()),
+            Self::Failed => BranchAnswer::Failed("no such account".into()),
+            Self::InProgress => BranchAnswer::InProgress,
+            Self::Committed | Self::RolledBack | Self::Unknown => BranchAnswer::Unknown,
         }
     }
 }
@@ -61,6 +76,8 @@ pub(crate) enum Stage {
 pub(crate) struct Held {
     /// How far it is.
     pub(crate) stage: Stage,
+    /// What to call of a branch; `None`: the work is no branch's.
+    pub(crate) call: Option<BranchCall>,
     /// The how manieth lease of that work this is, counted by the model and not by the store.
     pub(crate) claim: u8,
 }

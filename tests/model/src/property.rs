@@ -1,18 +1,18 @@
-//! What must hold of every state, and what is noticed at every step.
+//! What must hold of every state.
 
-use earnest::fence::Outcome;
-use earnest_protocol::{Decider, Decision, DeliveryState, InitiatorOutcome};
-use earnest_store::{Rejection, Reply};
+use earnest::fence::{Held as Row, Outcome};
+use earnest_protocol::{
+    BranchCall, BranchState, Decider, Decision, DeliveryState, InitiatorOutcome,
+};
 use stateright::{Model as _, Property};
 
 use crate::{
     action::{self, Action},
-    key::{Delivery, Lease, WorkKey},
+    key::{Branch, Delivery},
     network::Packet,
-    node::{Answer, Held, Stage},
     scope::Cast,
     store::Rows,
-    witness::{Invariant, Sight},
+    witness::Invariant,
     world::{Model, World},
 };
 
@@ -47,13 +47,15 @@ pub(crate) fn all() -> Vec<Property<Model>> {
         }),
         Property::always("P9", |model: &Model, world: &World| p9(model, world)),
         Property::always("R2", |_: &Model, world: &World| kept(world, Invariant::R2)),
-        Property::always("K1", |_: &Model, world: &World| {
-            world.store.rows.deliveries.iter().all(|row| {
-                let taken = row
-                    .to
-                    .is_some_and(|to| world.inbox.contains_key(&Delivery { tx: row.tx, to }));
-                row.state != DeliveryState::Done || taken
-            })
+        Property::always("K1", |model: &Model, world: &World| {
+            let branches = &mut world.store.rows.branches.iter();
+            branches.all(|row| row.state != BranchState::Done || was_done(model, world, row.branch))
+                && world.store.rows.deliveries.iter().all(|row| {
+                    let taken = row
+                        .to
+                        .is_some_and(|to| world.inbox.contains_key(&Delivery { tx: row.tx, to }));
+                    row.state != DeliveryState::Done || taken
+                })
         }),
         Property::always("K2", |_: &Model, world: &World| {
             world.inbox.values().all(|effects| *effects < 2)
@@ -64,6 +66,27 @@ pub(crate) fn all() -> Vec<Property<Model>> {
         Property::always("V1", |model: &Model, world: &World| {
             each(model, |tx| is_settled(&world.store.rows, tx)) || !at_rest(model, world)
         }),
+        Property::always("T1", |_: &Model, world: &World| {
+            world.participants.iter().all(|it| {
+                let ran = it.ran;
+                ran.tries < 2 && ran.confirms + ran.cancels < 2
+            })
+        }),
+        Property::always("T2", |_: &Model, world: &World| {
+            let mut all = world.participants.iter();
+            all.all(|it| it.row != Some(Row::Cancelled) || !it.ran.holds())
+        }),
+        Property::always("T3", |model: &Model, world: &World| {
+            let mut all = world.participants.iter();
+            all.all(|it| it.ran.confirms == 0 || it.ran.tries > 0)
+                && each(model, |tx| t3(model, world, tx))
+        }),
+        Property::always("T4", |_: &Model, world: &World| kept(world, Invariant::T4)),
+        Property::always("T5", |model: &Model, world: &World| {
+            kept(world, Invariant::T5)
+                && (each(model, |tx| t5(model, world, tx)) || !at_rest(model, world))
+        }),
+        Property::always("T6", |_: &Model, world: &World| kept(world, Invariant::T6)),
     ]
 }
 
@@ -80,11 +103,15 @@ fn committed(world: &World, tx: u8) -> bool {
 }
 
 fn m1(model: &Model, world: &World, tx: u8) -> bool {
-    let called = world
-        .packets
-        .iter()
-        .any(|packet| matches!(packet, Packet::Deliver(_, lease) if lease.key.tx() == tx));
-    let effect = world.inbox.keys().any(|key| key.tx == tx);
+    let called = world.packets.iter().any(|packet| match packet {
+        Packet::Deliver(_, lease) | Packet::Branch(_, lease, BranchCall::Confirm) => {
+            lease.key.tx() == tx
+        }
+        _ => false,
+    });
+    let effect = world.inbox.keys().any(|key| key.tx == tx)
+        || branches(model, tx)
+            .any(|branch| world.participant(&model.scope, branch).ran.confirms > 0);
     model.scope.cast != Cast::Local || committed(world, tx) || !(called || effect)
 }
 
@@ -94,8 +121,11 @@ fn m2(model: &Model, world: &World, tx: u8) -> bool {
     let set_aside = rows
         .transaction(tx)
         .is_some_and(|row| row.parked || row.parked_effects > 0);
-    let effects =
-        (0..model.scope.subscriptions).all(|to| world.inbox.contains_key(&Delivery { tx, to }));
+    let delivered = !model.scope.message
+        || (0..model.scope.subscriptions).all(|to| world.inbox.contains_key(&Delivery { tx, to }));
+    let effects = delivered
+        && branches(model, tx)
+            .all(|branch| world.participant(&model.scope, branch).ran.confirms > 0);
     model.scope.cast != Cast::Local || !committed(world, tx) || set_aside || effects
 }
 
@@ -103,6 +133,10 @@ fn m5(world: &World, tx: u8) -> bool {
     let told = &world.witness.told[usize::from(tx)];
     let rows = &world.store.rows;
     (!told.prepared || rows.transaction(tx).is_some())
+        && told
+            .registered
+            .iter()
+            .all(|no| rows.branch(Branch { tx, no: *no }).is_some())
         && told
             .decisions
             .iter()
@@ -118,7 +152,7 @@ fn p6(model: &Model, world: &World, tx: u8) -> bool {
     let told = &world.witness.told[usize::from(tx)];
     let local = model.scope.outcome == InitiatorOutcome::Local;
     let decided_rightly = match (&row.decider, row.phase.decision()) {
-        (Some(Decider::Deadline), _) => model.scope.outcome == InitiatorOutcome::None,
+        (Some(Decider::Deadline), _) => model.scope.outcome.ends_with_the_deadline(),
         (Some(Decider::Budget), _) => !local,
         (Some(Decider::CheckBack), Some(Decision::Cancel)) => told.said_rolled_back,
         _ => true,
@@ -141,7 +175,12 @@ fn p9(model: &Model, world: &World) -> bool {
 
 fn k3(rows: &Rows, tx: u8) -> bool {
     let Some(row) = rows.transaction(tx) else {
-        return rows.deliveries_of(tx).next().is_none();
+        return rows.deliveries_of(tx).next().is_none() && rows.branches_of(tx).next().is_none();
+    };
+    let branches = |state| {
+        rows.branches_of(tx)
+            .filter(|row| row.state == state)
+            .count()
     };
     let count = |state| {
         rows.deliveries_of(tx)
@@ -149,11 +188,71 @@ fn k3(rows: &Rows, tx: u8) -> bool {
             .count()
     };
     let same = |counted: u32, rows: usize| usize::try_from(counted) == Ok(rows);
+    let owed = branches(BranchState::Pending) + count(DeliveryState::Pending);
+    let parked = branches(BranchState::Parked) + count(DeliveryState::Parked);
+    let decided = row.phase.decision().is_some();
+    let stand_rightly = rows.branches_of(tx).all(|row| match row.state {
+        BranchState::Registered | BranchState::Trying | BranchState::Tried => !decided,
+        BranchState::Pending | BranchState::Done | BranchState::Parked => decided,
+    });
     row.validity.is_ok()
-        && same(row.open_effects, count(DeliveryState::Pending))
-        && same(row.parked_effects, count(DeliveryState::Parked))
+        && same(row.open_effects, owed)
+        && same(row.parked_effects, parked)
+        && same(row.branches.0, rows.branches_of(tx).count())
+        && same(row.branches.1, branches(BranchState::Trying))
+        && stand_rightly
         && (row.phase.decision() == Some(Decision::Confirm)
             || rows.deliveries_of(tx).next().is_none())
+}
+
+fn branches(model: &Model, tx: u8) -> impl Iterator<Item = Branch> + use<> {
+    model
+        .scope
+        .all_branches()
+        .filter(move |branch| branch.tx == tx)
+}
+
+/// The participant of a branch that counts as done has carried the decision out.
+fn was_done(model: &Model, world: &World, branch: Branch) -> bool {
+    let it = world.participant(&model.scope, branch);
+    match world.store.rows.decision(branch.tx) {
+        Some(Decision::Confirm) => it.ran.confirms > 0,
+        Some(Decision::Cancel) => {
+            it.ran.confirms == 0 && (it.purged || it.row == Some(Row::Cancelled))
+        }
+        None => false,
+    }
+}
+
+/// Whoever keeps the rules confirms only what is reserved.
+fn t3(model: &Model, world: &World, tx: u8) -> bool {
+    let by_the_rules =
+        model.scope.cast == Cast::Local || model.scope.outcome == InitiatorOutcome::Executed;
+    let rows = &world.store.rows;
+    let confirmed = rows.decision(tx) == Some(Decision::Confirm);
+    let tried = |branch| world.participant(&model.scope, branch).ran.tries > 0;
+    !by_the_rules || !confirmed || rows.branches_of(tx).all(|row| tried(row.branch))
+}
+
+/// To be asked of a world at rest: every branch did what was decided, and nothing stays reserved. Who keeps the rules reserves
+/// nothing besides.
+fn t5(model: &Model, world: &World, tx: u8) -> bool {
+    let rows = &world.store.rows;
+    let Some(decision) = rows.decision(tx) else {
+        // Undecided and at rest is parked, or was never prepared: then nobody was tried.
+        let known = rows.transaction(tx).is_some() || model.scope.cast != Cast::Local;
+        return known
+            || branches(model, tx)
+                .all(|branch| world.participant(&model.scope, branch).ran.tries == 0);
+    };
+    branches(model, tx).all(|branch| {
+        let it = world.participant(&model.scope, branch);
+        match rows.branch(branch).map(|row| row.state) {
+            Some(BranchState::Parked) => true,
+            Some(_) => !it.ran.holds() && (it.ran.confirms > 0) == (decision == Decision::Confirm),
+            None => model.scope.cast != Cast::Local || it.ran.tries == 0,
+        }
+    })
 }
 
 fn is_settled(rows: &Rows, tx: u8) -> bool {
@@ -182,158 +281,13 @@ fn is_fault(world: &World, action: Action) -> bool {
         | Action::LocalLost(_)
         | Action::Drop(_)
         | Action::Refuse(..)
+        | Action::Decline(_)
+        | Action::Break(_)
+        | Action::Purge(_)
+        | Action::Rule(..)
         | Action::Park(_)
         | Action::Retry(_)
         | Action::Unsubscribe(_) => true,
         _ => false,
-    }
-}
-
-/// Notices what a command changed.
-pub(crate) fn observe(model: &Model, world: &mut World, before: &Rows, tx: u8) {
-    let Some(row) = world.store.rows.transaction(tx).cloned() else {
-        return;
-    };
-    let told = &mut world.witness.told[usize::from(tx)];
-    let decision = row.phase.decision();
-    if told.decided.is_some() && told.decided != decision {
-        world.witness.broken.insert(Invariant::M3);
-    }
-    if told.decided.is_none() && decision.is_some() {
-        told.decided = decision;
-        if model.scope.ordered && decision == Some(Decision::Confirm) {
-            world.witness.order.push(tx);
-        }
-        match (decision, &row.decider) {
-            _ if row.tombstone => model.tally.met(Sight::TombstoneLeft),
-            (Some(Decision::Confirm), Some(Decider::Initiator)) => {
-                model.tally.met(Sight::ConfirmedByInitiator);
-            }
-            (Some(Decision::Cancel), Some(Decider::Initiator)) => {
-                model.tally.met(Sight::CancelledByInitiator);
-            }
-            (Some(Decision::Confirm), Some(Decider::CheckBack)) => {
-                model.tally.met(Sight::ConfirmedByCheckBack);
-            }
-            (_, Some(Decider::CheckBack)) => model.tally.met(Sight::CancelledByCheckBack),
-            (_, Some(Decider::Deadline)) => model.tally.met(Sight::CancelledByDeadline),
-            (_, Some(Decider::Budget)) => model.tally.met(Sight::CancelledByBudget),
-            _ => {}
-        }
-        if world
-            .store
-            .rows
-            .deliveries_of(tx)
-            .any(|row| row.to.is_none())
-        {
-            model.tally.met(Sight::OwedToNobody);
-        }
-    }
-    let was_parked = before.transaction(tx).is_some_and(|row| row.parked);
-    if row.parked && !was_parked && row.in_progress_answers >= model.scope.budget {
-        model.tally.met(Sight::ParkedByBudget);
-    }
-    let made_due = world.store.rows.deliveries.iter().any(|row| {
-        row.due
-            && before
-                .deliveries
-                .iter()
-                .any(|old| (old.tx, old.to) == (row.tx, row.to) && row.tx != tx && !old.due)
-    });
-    if made_due {
-        model.tally.met(Sight::NextOfKeyMadeDue);
-    }
-}
-
-/// Notices what a caller was told.
-pub(crate) fn told(
-    model: &Model,
-    world: &mut World,
-    packet: Packet,
-    tx: u8,
-    result: &Result<Reply, Rejection>,
-) {
-    let told = &mut world.witness.told[usize::from(tx)];
-    let mut broken = None;
-    let (wanted, content) = match packet {
-        Packet::Prepare(_) => (None, Some(false)),
-        Packet::PrepareOther(_) => (None, Some(true)),
-        Packet::Confirm(_) => (Some(Decision::Confirm), None),
-        _ => (Some(Decision::Cancel), None),
-    };
-    match (wanted, result) {
-        (None, Ok(Reply::Transaction { created, .. })) => {
-            told.prepared = true;
-            if *created {
-                broken = told.other_content.map(|_| Invariant::M5);
-                told.other_content = content;
-            } else if told.other_content != content {
-                broken = Some(Invariant::M6);
-            }
-        }
-        (None, Err(Rejection::AlreadyDecided(row))) if row.is_tombstone() => {
-            model.tally.met(Sight::LatePrepareRefused);
-        }
-        (None, Err(Rejection::IdReused { .. })) => model.tally.met(Sight::OtherContentRefused),
-        (Some(wanted), Ok(Reply::Transaction { row, .. })) => {
-            told.decisions.insert(wanted);
-            if row.state.phase.decision() != Some(wanted) {
-                broken = Some(Invariant::M3);
-            }
-        }
-        (Some(wanted), Err(Rejection::AlreadyDecided(row))) => {
-            model.tally.met(Sight::OppositeDecisionRefused);
-            if row
-                .state
-                .phase
-                .decision()
-                .is_none_or(|stands| stands == wanted)
-            {
-                broken = Some(Invariant::M3);
-            }
-        }
-        (Some(_), Err(Rejection::NotFound { .. })) if told.prepared => {
-            broken = Some(Invariant::M5);
-        }
-        _ => {}
-    }
-    world.witness.broken.extend(broken);
-}
-
-/// Notices what became of the end of a piece of work.
-pub(crate) fn written(
-    model: &Model,
-    world: &mut World,
-    node: u8,
-    lease: Lease,
-    held: Held,
-    result: &Result<Reply, Rejection>,
-) {
-    let stale = world.witness.claims.get(&lease.key) > Some(&held.claim);
-    let it = &world.nodes[usize::from(node)];
-    match result {
-        Ok(Reply::Settled(_)) if stale => {
-            world.witness.broken.insert(Invariant::R2);
-        }
-        Ok(Reply::Settled(_)) => {
-            if it.lease_ran_out {
-                model.tally.met(Sight::ExpiredButUntakenEndCounts);
-            }
-            match (lease.key, held.stage) {
-                (WorkKey::Delivery(_), Stage::Ended(Answer::Failed)) => {
-                    model.tally.met(Sight::DeliveryParked);
-                }
-                (WorkKey::Delivery(_), Stage::Ended(Answer::Unknown)) => {
-                    model.tally.met(Sight::DeliveryRetried);
-                }
-                _ => {}
-            }
-        }
-        Ok(Reply::Contradicted(_)) => model.tally.met(Sight::ContradictingAnswer),
-        Ok(Reply::LostLease) if stale => model.tally.met(match lease.key {
-            WorkKey::CheckBack(_) => Sight::StaleCheckBackRefused,
-            WorkKey::Delivery(_) => Sight::StaleDeliveryRefused,
-        }),
-        _ => {}
     }
 }

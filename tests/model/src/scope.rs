@@ -5,6 +5,7 @@
 use earnest_protocol::{InitiatorOutcome, OnBudgetSpent, Options};
 
 use crate::{
+    key::Branch,
     network::{Network, Packet},
     witness::Sight,
 };
@@ -20,8 +21,12 @@ pub struct Faults {
     pub silences: u8,
     /// A packet is dropped (a lossy network only; a duplicating one need not deliver).
     pub drops: u8,
-    /// A consumer answers *failed*.
+    /// A consumer answers *failed*, a participant *refused* or *failed*.
     pub refusals: u8,
+    /// A participant purges the fence row of a branch.
+    pub purges: u8,
+    /// A person decides what is parked.
+    pub rulings: u8,
     /// The initiator's process dies.
     pub process_deaths: u8,
     /// The initiator's connection is lost at COMMIT.
@@ -53,8 +58,14 @@ pub struct Scope {
     pub about: &'static str,
     /// Coordinator nodes.
     pub nodes: u8,
-    /// Transactions, each with one message.
+    /// Transactions.
     pub transactions: u8,
+    /// Each has a message.
+    pub message: bool,
+    /// Each has so many branches, all at participants of their own.
+    pub branches: u8,
+    /// The last so many of them are not in Prepare and registered afterwards.
+    pub joins: u8,
     /// Subscriptions of its topic.
     pub subscriptions: u8,
     /// They ask for order, and all messages have one key.
@@ -76,6 +87,17 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// Branches that Prepare names.
+    pub(crate) fn named(&self) -> u8 {
+        self.branches - self.joins
+    }
+
+    /// All branches there may be.
+    pub(crate) fn all_branches(&self) -> impl Iterator<Item = Branch> + use<> {
+        let branches = self.branches;
+        (0..self.transactions).flat_map(move |tx| (0..branches).map(move |no| Branch { tx, no }))
+    }
+
     /// What Prepare declares.
     pub fn options(&self) -> Options {
         Options {

@@ -1,5 +1,7 @@
 //! The scopes that are searched: small ones with every test run, large ones by the binary.
 
+mod branches;
+
 use earnest_protocol::InitiatorOutcome;
 
 use crate::{
@@ -14,6 +16,8 @@ const NONE: Faults = Faults {
     silences: 0,
     drops: 0,
     refusals: 0,
+    purges: 0,
+    rulings: 0,
     process_deaths: 0,
     cut_commits: 0,
     lost_locals: 0,
@@ -26,6 +30,9 @@ const LOCAL: Scope = Scope {
     about: "",
     nodes: 1,
     transactions: 1,
+    message: true,
+    branches: 0,
+    joins: 0,
     subscriptions: 1,
     ordered: false,
     cast: Cast::Local,
@@ -83,6 +90,12 @@ const BETWEEN_NODES: &[Sight] = &[
 
 /// Searched with every test run.
 pub fn small() -> Vec<Scope> {
+    let mut scopes = messages();
+    scopes.extend(branches::small());
+    scopes
+}
+
+fn messages() -> Vec<Scope> {
     vec![
         Scope {
             name: "initiator",
@@ -252,6 +265,12 @@ pub fn small() -> Vec<Scope> {
 
 /// Searched by the binary.
 pub fn large() -> Vec<Scope> {
+    let mut scopes = large_messages();
+    scopes.extend(branches::large());
+    scopes
+}
+
+fn large_messages() -> Vec<Scope> {
     vec![
         Scope {
             name: "deaths-2",

@@ -3,23 +3,22 @@
 use std::sync::Arc;
 
 use earnest::fence::{self, FencingRead, Inbox};
-use earnest_protocol::{
-    Decision, InitiatorOutcome, Jitter, ParkReason, RetryPolicy, Settled, settle,
-};
+use earnest_protocol::{BranchCall, ParkReason};
 use earnest_store::{
-    Command, DeliverySettled, NewTransaction, OperatorAction, Rejection, Reply, Work,
-    conformance::{cancel, confirm, id, keyed, note, operator, prepare, transaction},
+    Command, NewTransaction, OperatorAction, Rejection, Reply,
+    conformance::{cancel, confirm, keyed, operator, prepare, register, reserve, transaction},
 };
 
 use crate::{
     action::Action,
     initiator::{Initiator, Local, Step},
-    key::{Delivery, Lease, TOPIC, WorkKey, delivery_key, subscription_name},
+    key::{Branch, Lease, TOPIC, WorkKey, subscription_name},
     network::{Network, Packet},
-    node::{Answer, Held, Stage},
-    property,
+    node::Answer,
+    notice,
     scope::Cast,
     witness::{Invariant, Sight},
+    work::{act, answered, call, claim, ended, hold, write},
     world::{Model, World},
 };
 
@@ -68,11 +67,29 @@ pub(crate) fn take(model: &Model, world: &mut World, action: Action) {
                 .packets
                 .insert(Packet::Answer(node, lease, Answer::Failed));
         }
+        Action::Act(packet) => act(model, world, packet, false),
+        Action::Decline(packet) => {
+            world.faults.refusals -= 1;
+            act(model, world, packet, true);
+        }
+        Action::Break(packet) => {
+            world.faults.refusals -= 1;
+            arrived(model, world, packet);
+            answered(model, world, packet, Answer::Failed);
+        }
+        Action::Purge(branch) => {
+            world.faults.purges -= 1;
+            world.participants[World::place(&model.scope, branch)].purge();
+        }
         Action::Drop(packet) => {
             world.faults.drops -= 1;
             world.packets.remove(&packet);
         }
-        Action::Park(_) | Action::Retry(_) | Action::Unsubscribe(_) | Action::Subscribe(_) => {
+        Action::Park(_)
+        | Action::Retry(_)
+        | Action::Rule(..)
+        | Action::Unsubscribe(_)
+        | Action::Subscribe(_) => {
             operate(model, world, action);
         }
         _ => initiate(model, world, action),
@@ -80,7 +97,7 @@ pub(crate) fn take(model: &Model, world: &mut World, action: Action) {
 }
 
 /// A packet is carried out; a network that duplicates keeps it.
-fn arrived(model: &Model, world: &mut World, packet: Packet) {
+pub(crate) fn arrived(model: &Model, world: &mut World, packet: Packet) {
     if model.scope.network == Network::Lossy {
         world.packets.remove(&packet);
     }
@@ -90,6 +107,9 @@ fn initiate(model: &Model, world: &mut World, action: Action) {
     let (Action::Begin(tx)
     | Action::SendPrepare(tx)
     | Action::HearPrepared(tx, _)
+    | Action::SendRegister(tx)
+    | Action::HearRegistered(Branch { tx, .. }, _)
+    | Action::HearTried(Branch { tx, .. }, _)
     | Action::GiveUp(tx)
     | Action::SendCommit(tx)
     | Action::CommitLands(tx)
@@ -104,10 +124,29 @@ fn initiate(model: &Model, world: &mut World, action: Action) {
     else {
         unreachable!("{action:?} is not an initiator's step");
     };
-    if let Action::HearPrepared(tx, prepared) = action {
-        arrived(model, world, Packet::Prepared(tx, prepared));
-    }
     match action {
+        Action::HearPrepared(tx, prepared) => {
+            arrived(model, world, Packet::Prepared(tx, prepared));
+            let named = 0..model.scope.named();
+            if prepared {
+                let first = named.map(|no| Packet::Direct(Branch { tx, no }, BranchCall::Try));
+                world.packets.extend(first);
+            }
+        }
+        Action::SendRegister(tx) => {
+            let no = world.initiators[usize::from(tx)].trying;
+            world.packets.insert(Packet::Register(Branch { tx, no }));
+        }
+        Action::HearRegistered(branch, joined) => {
+            arrived(model, world, Packet::Registered(branch, joined));
+            if joined {
+                let call = Packet::Direct(branch, BranchCall::Try);
+                world.packets.insert(call);
+            }
+        }
+        Action::HearTried(branch, answer) => {
+            arrived(model, world, Packet::Tried(branch, answer));
+        }
         Action::SendPrepare(_) => {
             world.packets.insert(Packet::Prepare(tx));
         }
@@ -135,8 +174,22 @@ fn local_step(model: &Model, it: &mut Initiator, action: Action) {
             it.step = Step::Preparing;
             it.told = true;
         }
-        Action::HearPrepared(_, true) => it.step = Step::Prepared,
-        Action::HearPrepared(_, false) | Action::GiveUp(_) => rolled_back(it),
+        Action::HearPrepared(_, true) => {
+            it.step = Step::Prepared;
+            it.trying = model.scope.named();
+        }
+        Action::SendRegister(_) => it.step = Step::Registering,
+        Action::HearRegistered(branch, true) => {
+            it.step = Step::Prepared;
+            it.trying = branch.no + 1;
+        }
+        Action::HearTried(branch, Answer::Taken) => it.reserved |= 1 << branch.no,
+        // An unclear answer is none: its code may wait on, or give up.
+        Action::HearTried(_, Answer::Unknown) => {}
+        Action::HearPrepared(_, false)
+        | Action::HearRegistered(_, false)
+        | Action::HearTried(..)
+        | Action::GiveUp(_) => rolled_back(it),
         Action::SendCommit(_) => {
             if it.may_commit() && it.local == Local::Open {
                 it.step = Step::Committing;
@@ -212,6 +265,9 @@ fn receive(model: &Model, world: &mut World, node: u8, packet: Packet) {
             };
             (tx, prepare(other))
         }
+        Packet::Register(Branch { tx, no }) => {
+            (tx, register(tx, &[(no.into(), reserve(no.into()))]))
+        }
         Packet::Confirm(tx) => (tx, confirm(tx)),
         Packet::Cancel(tx) => (tx, cancel(tx)),
         _ => unreachable!("{packet:?} is not a request to a node"),
@@ -219,23 +275,34 @@ fn receive(model: &Model, world: &mut World, node: u8, packet: Packet) {
     let Some(result) = run(model, world, node, tx, command) else {
         return;
     };
-    property::told(model, world, packet, tx, &result);
-    if packet == Packet::Prepare(tx) && model.scope.cast == Cast::Local {
-        let prepared = matches!(&result, Ok(Reply::Transaction { row, .. }) if row.state.phase.decision().is_none());
-        world.packets.insert(Packet::Prepared(tx, prepared));
+    notice::told(model, world, packet, tx, &result);
+    if model.scope.cast != Cast::Local {
+        return;
+    }
+    let undecided = matches!(&result, Ok(Reply::Transaction { row, .. }) if row.state.phase.decision().is_none());
+    match packet {
+        Packet::Prepare(tx) => {
+            world.packets.insert(Packet::Prepared(tx, undecided));
+        }
+        Packet::Register(branch) => {
+            world.packets.insert(Packet::Registered(branch, undecided));
+        }
+        _ => {}
     }
 }
 
 fn new(model: &Model, tx: u8) -> NewTransaction {
     let key = if model.scope.ordered { "k" } else { "" };
+    let messages = model.scope.message.then(|| keyed(TOPIC, key));
     NewTransaction {
         options: model.scope.options(),
-        ..transaction(tx, vec![keyed(TOPIC, key)])
+        branches: (0..u32::from(model.scope.named())).map(reserve).collect(),
+        ..transaction(tx, messages.into_iter().collect())
     }
 }
 
 /// Runs a command of `node`, and takes what it leased. `None`: the engine met rows that it holds impossible.
-fn run(
+pub(crate) fn run(
     model: &Model,
     world: &mut World,
     node: u8,
@@ -249,113 +316,9 @@ fn run(
         return None;
     };
     world.store = store;
-    property::observe(model, world, &before, tx);
+    notice::observe(model, world, &before, tx);
     hold(world, node, &applied.leased);
     Some(applied.results.remove(0))
-}
-
-fn hold(world: &mut World, node: u8, leased: &[Work]) {
-    for work in leased {
-        let lease = Lease::of(work);
-        let claims = world.witness.claims.entry(lease.key).or_default();
-        *claims += 1;
-        let held = Held {
-            stage: Stage::Taken,
-            claim: *claims,
-        };
-        world.nodes[usize::from(node)].held.insert(lease, held);
-    }
-}
-
-fn claim(model: &Model, world: &mut World, node: u8) {
-    let epoch = world.nodes[usize::from(node)].epoch;
-    let before = Arc::clone(&world.store.rows);
-    let (store, work) = world.store.claim(epoch);
-    world.store = store;
-    let had_holder = |lease: &Lease| match lease.key {
-        WorkKey::CheckBack(tx) => before
-            .transaction(tx)
-            .is_some_and(|row| row.holder.is_some()),
-        WorkKey::Delivery(key) => before.delivery(key).is_some_and(|row| row.holder.is_some()),
-    };
-    if work.iter().map(Lease::of).any(|lease| had_holder(&lease)) {
-        model.tally.met(Sight::TakenOverFromTheDead);
-    }
-    hold(world, node, &work);
-    // A claim takes silent nodes for dead, which they learn with their next heartbeat.
-    for it in &mut world.nodes {
-        it.buried = it.lease_ran_out && !world.store.beat(it.epoch).1;
-    }
-}
-
-fn call(world: &mut World, node: u8, lease: Lease) {
-    if let Some(held) = world.nodes[usize::from(node)].held.get_mut(&lease) {
-        held.stage = Stage::Called;
-    }
-    match lease.key {
-        WorkKey::CheckBack(tx) => {
-            world
-                .packets
-                .insert(Packet::CheckBack(node, tx, lease.token));
-        }
-        WorkKey::Delivery(key) => {
-            if world.store.rows.decision(key.tx) != Some(Decision::Confirm) {
-                world.witness.broken.insert(Invariant::P3);
-            }
-            world.packets.insert(Packet::Deliver(node, lease));
-        }
-    }
-}
-
-fn ended(world: &mut World, node: u8, lease: Lease, answer: Answer) {
-    if let Some(held) = world.nodes[usize::from(node)].held.get_mut(&lease) {
-        held.stage = Stage::Ended(answer);
-    }
-}
-
-/// A node writes the end of a piece of work, and lets go of it.
-fn write(model: &Model, world: &mut World, node: u8, lease: Lease) {
-    let Some(held) = world.nodes[usize::from(node)].held.remove(&lease) else {
-        return;
-    };
-    let (tx, command) = match (lease.key, held.stage) {
-        (WorkKey::CheckBack(tx), Stage::Ended(answer)) => (
-            tx,
-            Command::CheckedBack {
-                id: id(tx),
-                token: lease.token,
-                answer: answer.to_check_back(),
-                jitter: Jitter(0),
-                note: note("in-progress"),
-            },
-        ),
-        (WorkKey::CheckBack(tx), _) => {
-            debug_assert_eq!(model.scope.outcome, InitiatorOutcome::None);
-            (
-                tx,
-                Command::DeadlinePassed {
-                    id: id(tx),
-                    token: lease.token,
-                },
-            )
-        }
-        (WorkKey::Delivery(key), Stage::Ended(answer)) => (key.tx, delivered(key, lease, answer)),
-        (WorkKey::Delivery(_), _) => return,
-    };
-    if let Some(result) = run(model, world, node, tx, command) {
-        property::written(model, world, node, lease, held, &result);
-    }
-}
-
-fn delivered(key: Delivery, lease: Lease, answer: Answer) -> Command {
-    let settled = settle(answer.to_delivery(), 1, &RetryPolicy::default(), Jitter(0));
-    let note = (settled != Settled::Done).then(|| note("unreachable"));
-    Command::DeliverySettled(Box::new(DeliverySettled {
-        key: delivery_key(key),
-        token: lease.token,
-        settled,
-        note,
-    }))
 }
 
 fn live(world: &mut World, action: Action) {
@@ -460,6 +423,10 @@ fn operate(model: &Model, world: &mut World, action: Action) {
             world.faults.operations -= 1;
             by_hand(model, world, tx, OperatorAction::Retry);
         }
+        Action::Rule(tx, decision) => {
+            world.faults.rulings -= 1;
+            by_hand(model, world, tx, OperatorAction::Decide(decision));
+        }
         Action::Unsubscribe(to) => {
             world.faults.unsubscriptions -= 1;
             world.store = world.store.unsubscribe(&subscription_name(to));
@@ -470,7 +437,10 @@ fn operate(model: &Model, world: &mut World, action: Action) {
 }
 
 fn by_hand(model: &Model, world: &mut World, tx: u8, what: OperatorAction) {
-    let parks = matches!(what, OperatorAction::Park(_));
+    let (parks, retries) = (
+        matches!(what, OperatorAction::Park(_)),
+        matches!(what, OperatorAction::Retry),
+    );
     // A person's command comes in by any node; which one makes a difference to the fast path only.
     let Some(node) = (0..model.scope.nodes).find(|node| world.nodes[usize::from(*node)].up) else {
         return;
@@ -484,7 +454,7 @@ fn by_hand(model: &Model, world: &mut World, tx: u8, what: OperatorAction) {
         for (key, claims) in &mut world.witness.claims {
             *claims += u8::from(key.tx() == tx);
         }
-    } else {
+    } else if retries {
         model.tally.met(Sight::RetriedByHand);
     }
 }

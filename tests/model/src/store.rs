@@ -8,17 +8,17 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use earnest_protocol::{
-    Decider, Decision, DeliveryState, LeaseToken, Name, NodeEpoch, Phase, Timestamp,
+    BranchState, Decider, Decision, DeliveryState, LeaseToken, Name, NodeEpoch, Phase, Timestamp,
 };
 use earnest_store::{
-    Admission, Applied, ClaimRequest, Clock, Command, DeliveryRow, JournalStore, LeaseGrant,
-    LeaseStore, MemoryStore, QueryStore, RegistryStore, StoreError, SubscriptionRow, Target,
-    TransactionRow, Work,
+    Admission, Applied, BranchRow, ClaimRequest, Clock, Command, DeliveryRow, JournalStore,
+    LeaseGrant, LeaseStore, MemoryStore, QueryStore, RegistryStore, StoreError, SubscriptionRow,
+    Target, TransactionRow, Work,
     conformance::{TestClock, id},
 };
 use futures_util::FutureExt;
 
-use crate::key::Delivery;
+use crate::key::{Branch, Delivery};
 
 /// Later than anything that is ever due, and earlier than the end of a lease that is renewed.
 const AFTER_ALL: Timestamp = Timestamp::from_micros(i64::MAX / 2);
@@ -53,6 +53,8 @@ pub(crate) struct Transaction {
     pub(crate) tombstone: bool,
     /// Counted against the budget.
     pub(crate) in_progress_answers: u32,
+    /// Branches, and those of them that the coordinator has to try.
+    pub(crate) branches: (u32, u32),
     /// Effects neither done nor parked.
     pub(crate) open_effects: u32,
     /// Effects set aside.
@@ -84,6 +86,21 @@ pub(crate) struct DeliveryView {
     pub(crate) token: LeaseToken,
 }
 
+/// The same of a branch's row.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct BranchView {
+    /// Which.
+    pub(crate) branch: Branch,
+    /// Where it stands.
+    pub(crate) state: BranchState,
+    /// It will be due.
+    pub(crate) due: bool,
+    /// Who holds it.
+    pub(crate) holder: Option<NodeEpoch>,
+    /// Under which lease.
+    pub(crate) token: LeaseToken,
+}
+
 /// The rows, as far as they matter.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Rows {
@@ -91,6 +108,8 @@ pub(crate) struct Rows {
     pub(crate) transactions: Vec<Option<Transaction>>,
     /// Of all of them.
     pub(crate) deliveries: Vec<DeliveryView>,
+    /// Of all of them.
+    pub(crate) branches: Vec<BranchView>,
     /// By number: there is such a subscription.
     pub(crate) subscriptions: Vec<bool>,
 }
@@ -110,6 +129,16 @@ impl Rows {
     pub(crate) fn delivery(&self, key: Delivery) -> Option<&DeliveryView> {
         self.deliveries_of(key.tx)
             .find(|row| row.to == Some(key.to))
+    }
+
+    /// The row of a branch.
+    pub(crate) fn branch(&self, branch: Branch) -> Option<&BranchView> {
+        self.branches.iter().find(|row| row.branch == branch)
+    }
+
+    /// Those of one transaction.
+    pub(crate) fn branches_of(&self, tx: u8) -> impl Iterator<Item = &BranchView> {
+        self.branches.iter().filter(move |row| row.branch.tx == tx)
     }
 
     /// Those of one transaction, owed to a subscription or to nobody.
@@ -169,6 +198,7 @@ impl Store {
             rows: Arc::new(Rows {
                 transactions: vec![None; usize::from(transactions)],
                 deliveries: vec![],
+                branches: vec![],
                 subscriptions: vec![true; subscriptions.len()],
             }),
         }
@@ -264,13 +294,16 @@ impl Store {
         for tx in 0..self.rows.transactions.len() {
             let tx = u8::try_from(tx).expect("few transactions");
             let detail = granted(memory.detail(id(tx)));
-            let (transaction, deliveries) = match detail {
-                Some(detail) => (Some(view(detail.transaction)), detail.deliveries),
-                None => (None, vec![]),
+            let Some(detail) = detail else {
+                rows.transactions.push(None);
+                continue;
             };
-            rows.transactions.push(transaction);
+            rows.transactions.push(Some(view(detail.transaction)));
+            let deliveries = detail.deliveries.iter();
             rows.deliveries
-                .extend(deliveries.into_iter().map(|row| delivery(tx, &row)));
+                .extend(deliveries.map(|row| delivery(tx, row)));
+            let branches = detail.branches.iter();
+            rows.branches.extend(branches.map(|(row, _)| branch(row)));
         }
         let kept = granted(memory.subscriptions(None));
         for number in 0..self.rows.subscriptions.len() {
@@ -290,6 +323,7 @@ fn view(row: TransactionRow) -> Transaction {
         validity: row.state.validate(),
         decider: row.decided.map(|(_, decider)| decider),
         in_progress_answers: row.state.in_progress_answers,
+        branches: (row.state.branches, row.state.untried),
         open_effects: row.state.open_effects,
         parked_effects: row.state.parked_effects,
         check_due: row.check_due.is_some(),
@@ -302,6 +336,16 @@ fn delivery(tx: u8, row: &DeliveryRow) -> DeliveryView {
     DeliveryView {
         tx,
         to: Delivery::of(&row.key).map(|key| key.to),
+        state: row.state,
+        due: row.due.is_some(),
+        holder: row.holder,
+        token: row.token,
+    }
+}
+
+fn branch(row: &BranchRow) -> BranchView {
+    BranchView {
+        branch: Branch::of(row.key),
         state: row.state,
         due: row.due.is_some(),
         holder: row.holder,

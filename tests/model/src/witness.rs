@@ -38,11 +38,23 @@ pub enum Invariant {
     K3,
     /// At rest all is final or parked (P11).
     V1,
+    /// Confirm at most once, cancel at most once, never both (P7).
+    T1,
+    /// Cancel before Try runs nothing, and the late Try has no effect (P7).
+    T2,
+    /// Nothing is confirmed that was not tried (P7).
+    T3,
+    /// Registered before its Try, and before the decision; decided before its Confirm or Cancel (P3).
+    T4,
+    /// All branches converge to the decision, and what was reserved is conserved (P4).
+    T5,
+    /// What was purged never runs again (P7).
+    T6,
 }
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 19] = [
         Self::M1,
         Self::M2,
         Self::M3,
@@ -56,6 +68,12 @@ impl Invariant {
         Self::K1,
         Self::K3,
         Self::V1,
+        Self::T1,
+        Self::T2,
+        Self::T3,
+        Self::T4,
+        Self::T5,
+        Self::T6,
     ];
 
     /// Its name.
@@ -74,6 +92,12 @@ impl Invariant {
             Self::K1 => "K1",
             Self::K3 => "K3",
             Self::V1 => "V1",
+            Self::T1 => "T1",
+            Self::T2 => "T2",
+            Self::T3 => "T3",
+            Self::T4 => "T4",
+            Self::T5 => "T5",
+            Self::T6 => "T6",
         }
     }
 }
@@ -113,16 +137,42 @@ pub enum Sight {
     RetriedByHand,
     OwedToNobody,
     NextOfKeyMadeDue,
+    ConfirmedByTries,
+    CancelledByRefusal,
+    ConfirmedByOperator,
+    CancelledByOperator,
+    UntriedConfirmRefused,
+    BranchJoined,
+    LateBranchRefused,
+    EmptyCancel,
+    LateTryBarred,
+    RefusedTryRolledBack,
+    RepeatedBranchCallSwallowed,
+    ConfirmWithoutTryFailed,
+    CancelAfterConfirmFailed,
+    PurgedBranchFailed,
+    StaleBranchRefused,
+    BranchRetried,
+    BranchParked,
+    RefusedConfirmRetried,
+    EverythingReservedUsed,
+    EverythingReservedGivenBack,
 }
 
 impl Sight {
     /// How many there are.
-    pub const COUNT: usize = Self::NextOfKeyMadeDue as usize + 1;
+    pub const COUNT: usize = Self::EverythingReservedGivenBack as usize + 1;
 }
 
 /// How often each situation was met. Not part of any state.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tally([AtomicU64; Sight::COUNT]);
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; Sight::COUNT])
+    }
+}
 
 impl Tally {
     /// It was met.
@@ -143,6 +193,8 @@ pub(crate) struct Told {
     pub(crate) prepared: bool,
     /// Decisions that were acknowledged.
     pub(crate) decisions: BTreeSet<Decision>,
+    /// Branches whose registration was acknowledged.
+    pub(crate) registered: BTreeSet<u8>,
     /// The decision first seen in the row.
     pub(crate) decided: Option<Decision>,
     /// Which content was recorded: the right one, or the other.

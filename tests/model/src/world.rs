@@ -11,9 +11,10 @@ use stateright::Property;
 use crate::{
     action::{self, Action},
     initiator::Initiator,
-    key::{Delivery, TOPIC, subscription_name},
+    key::{Branch, Delivery, TOPIC, subscription_name},
     network::Packet,
     node::Node,
+    participant::Participant,
     property,
     scope::{Cast, Faults, Scope},
     step,
@@ -30,6 +31,8 @@ pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     /// Initiators, one for each transaction.
     pub(crate) initiators: Vec<Initiator>,
+    /// The participants' databases, one for each branch, by [`World::place`].
+    pub(crate) participants: Vec<Participant>,
     /// The consumers' databases: inbox rows, and how often the effect behind each was had.
     pub(crate) inbox: BTreeMap<Delivery, u8>,
     /// On the wire.
@@ -38,6 +41,18 @@ pub(crate) struct World {
     pub(crate) faults: Faults,
     /// What an observer remembers.
     pub(crate) witness: Witness,
+}
+
+impl World {
+    /// Where a branch's participant stands.
+    pub(crate) fn place(scope: &Scope, branch: Branch) -> usize {
+        usize::from(branch.tx * scope.branches + branch.no)
+    }
+
+    /// A branch's participant.
+    pub(crate) fn participant(&self, scope: &Scope, branch: Branch) -> &Participant {
+        &self.participants[Self::place(scope, branch)]
+    }
 }
 
 /// The model of one scope.
@@ -100,6 +115,7 @@ impl stateright::Model for Model {
             store,
             nodes,
             initiators: vec![Initiator::IDLE; usize::from(scope.transactions)],
+            participants: vec![Participant::default(); scope.all_branches().count()],
             inbox: BTreeMap::new(),
             packets,
             faults: scope.faults,

@@ -8,6 +8,7 @@ use super::{Engine, Outcome, Rows, prepare::transaction};
 use crate::{
     AttemptKind, AttemptNote, Branch, BranchKey, BranchRow, BranchSettled, BranchTried, BranchWork,
     Message, RegisterBranches, Rejection, Reply, StoreError, Target, TransactionRow, Work,
+    planted::planted,
 };
 
 impl<R: Rows> Engine<'_, R> {
@@ -49,6 +50,9 @@ impl<R: Rows> Engine<'_, R> {
             Err(illegal) => Err(StoreError::Corrupt(format!("transaction {id}: {illegal}"))),
             Ok(_) => {
                 row.message_count += u32::try_from(messages.len()).unwrap_or(u32::MAX);
+                if planted!(JoinIsNotCounted) {
+                    row.state.branches -= count;
+                }
                 // The row's write is what keeps a decision beside it out (T4).
                 self.rows.update_transaction(&mut row)?;
                 for (ordinal, message) in messages {
@@ -285,7 +289,8 @@ impl<R: Rows> Engine<'_, R> {
         let Some(branch) = self.rows.branch(key)? else {
             return Ok(None);
         };
-        if branch.token != token || branch.state != state {
+        let stale = branch.token != token && !planted!(StaleBranchCounts);
+        if stale || branch.state != state {
             return Ok(None);
         }
         let row = self.rows.transaction(key.transaction)?;

@@ -27,7 +27,14 @@ impl Plan {
     pub(super) fn owed(&self, decision: Decision) -> (u32, u32) {
         let branches = u32::try_from(self.branches.len()).unwrap_or(u32::MAX);
         if decision == Decision::Cancel && !planted!(CancelOwes) {
-            return (branches, 0);
+            return (
+                if planted!(CancelForgetsBranches) {
+                    0
+                } else {
+                    branches
+                },
+                0,
+            );
         }
         let open = self
             .messages
@@ -150,6 +157,11 @@ impl<R: Rows> Engine<'_, R> {
     /// Records what the decision of `row` owes, and leases what the node has room for.
     pub(super) fn owe(&mut self, row: &TransactionRow, plan: Plan) -> Result<(), StoreError> {
         for (branch, content) in plan.branches {
+            if planted!(CancelForgetsBranches)
+                && row.state.phase.decision() == Some(Decision::Cancel)
+            {
+                continue;
+            }
             self.owe_branch(row, branch, content)?;
         }
         if row.state.phase.decision() != Some(Decision::Confirm) && !planted!(CancelOwes) {

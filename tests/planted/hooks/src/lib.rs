@@ -35,7 +35,6 @@ macro_rules! bugs {
 
 bugs! {
     NoCompareAndSet = "no-compare-and-set",
-    CommitsBeforeTry = "commits-before-try",
     OppositeIsToldOk = "opposite-is-told-ok",
     SilenceCounts = "silence-counts",
     SilenceCancels = "silence-cancels",
@@ -86,6 +85,20 @@ bugs! {
     CancelWithoutProof = "cancel-without-proof",
     SlowWorkIsNotRenewed = "slow-work-is-not-renewed",
     AnyPageIsTaken = "any-page-is-taken",
+    LateTryRuns = "late-try-runs",
+    ConfirmRunsTwice = "confirm-runs-twice",
+    ConfirmNeedsNoTry = "confirm-needs-no-try",
+    CancelUndoesConfirm = "cancel-undoes-confirm",
+    CommitsBeforeTry = "commits-before-try",
+    LateBranchJoins = "late-branch-joins",
+    JoinIsNotCounted = "join-is-not-counted",
+    UntriedIsConfirmed = "untried-is-confirmed",
+    RefusalIsSilence = "refusal-is-silence",
+    SilenceReserves = "silence-reserves",
+    SilenceSettles = "silence-settles",
+    RefusalParks = "refusal-parks",
+    StaleBranchCounts = "stale-branch-counts",
+    CancelForgetsBranches = "cancel-forgets-branches",
 }
 
 /// The environment was not read so far.
