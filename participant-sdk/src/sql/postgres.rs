@@ -381,10 +381,10 @@ fn is_lock_timeout(error: &sqlx::Error) -> bool {
 
 /// Whether another session created the same thing at the same time.
 fn is_lost_race(error: &dyn DatabaseError) -> bool {
-    // Unique violation (in the catalog), duplicate table, serialization failure, deadlock, "tuple concurrently updated".
+    // Unique violation (in the catalog), duplicate table or its type, serialization failure, deadlock, "tuple concurrently updated".
     matches!(
         error.code().as_deref(),
-        Some("23505" | "42P07" | "40001" | "40P01" | "XX000")
+        Some("23505" | "42P07" | "42710" | "40001" | "40P01" | "XX000")
     )
 }
 

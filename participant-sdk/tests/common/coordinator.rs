@@ -8,9 +8,11 @@ use std::{
 };
 
 use earnest_proto::v1::{
-    self, CancelRequest, CancelResponse, ConfirmRequest, ConfirmResponse, GetTransactionRequest,
-    GetTransactionResponse, ListTransactionsRequest, ListTransactionsResponse, Phase,
-    PrepareRequest, PrepareResponse, RegisterServiceRequest, RegisterServiceResponse,
+    self, AwaitTransactionRequest, AwaitTransactionResponse, CancelRequest, CancelResponse,
+    ConfirmRequest, ConfirmResponse, Endpoint, EndpointProtocol, ExecuteRequest, ExecuteResponse,
+    GetTransactionRequest, GetTransactionResponse, ListTransactionsRequest,
+    ListTransactionsResponse, Phase, PrepareRequest, PrepareResponse, RegisterBranchesRequest,
+    RegisterBranchesResponse, RegisterServiceRequest, RegisterServiceResponse,
     ResolveServiceRequest, ResolveServiceResponse, SubmitRequest, SubmitResponse,
     coordinator_server::{Coordinator, CoordinatorServer},
 };
@@ -29,6 +31,8 @@ pub enum Call {
     Confirm(ConfirmRequest),
     Cancel(CancelRequest),
     Register(RegisterServiceRequest),
+    RegisterBranches(RegisterBranchesRequest),
+    Execute(ExecuteRequest),
 }
 
 impl Call {
@@ -38,6 +42,8 @@ impl Call {
             Self::Confirm(_) => "Confirm",
             Self::Cancel(_) => "Cancel",
             Self::Register(_) => "Register",
+            Self::RegisterBranches(_) => "RegisterBranches",
+            Self::Execute(_) => "Execute",
         }
     }
 }
@@ -63,6 +69,9 @@ type Watcher = Box<dyn Fn(&Call) -> futures_util::future::BoxFuture<'static, ()>
 struct State {
     phases: HashMap<String, Phase>,
     mishaps: HashMap<&'static str, VecDeque<Mishap>>,
+    services: HashMap<String, Vec<Endpoint>>,
+    /// What Execute comes to, in turn.
+    executed: VecDeque<v1::Transaction>,
 }
 
 struct Inner {
@@ -126,6 +135,31 @@ impl FakeCoordinator {
     pub fn mishap(&self, call: &'static str, mishap: Mishap) {
         let mut state = self.inner.state.lock().unwrap();
         state.mishaps.entry(call).or_default().push_back(mishap);
+    }
+
+    /// A participant is found here.
+    pub fn knows(&self, service: &str, url: &str, resource_id: &str) {
+        let endpoint = Endpoint {
+            url: url.to_owned(),
+            protocol: EndpointProtocol::Grpc.into(),
+            resource_id: resource_id.to_owned(),
+        };
+        let mut state = self.inner.state.lock().unwrap();
+        state
+            .services
+            .entry(service.to_owned())
+            .or_default()
+            .push(endpoint);
+    }
+
+    /// What the next Execute comes to.
+    pub fn executes(&self, transaction: v1::Transaction) {
+        self.inner
+            .state
+            .lock()
+            .unwrap()
+            .executed
+            .push_back(transaction);
     }
 
     pub fn calls(&self) -> Vec<Call> {
@@ -300,8 +334,72 @@ impl Coordinator for Service {
 
     async fn resolve_service(
         &self,
-        _: Request<ResolveServiceRequest>,
+        request: Request<ResolveServiceRequest>,
     ) -> Result<Response<ResolveServiceResponse>, Status> {
-        Err(Status::unimplemented("the SDK does not resolve"))
+        let name = request.into_inner().name;
+        let state = self.0.state.lock().unwrap();
+        let endpoints = state
+            .services
+            .get(&name)
+            .ok_or_else(|| refusal(Code::NotFound, "NOT_FOUND", false))?;
+        let service = v1::Service {
+            name: name.clone(),
+            namespace: "default".to_owned(),
+            endpoints: endpoints.clone(),
+            updated_at_us: CREATED_AT_US,
+        };
+        Ok(Response::new(ResolveServiceResponse {
+            service: Some(service),
+        }))
+    }
+
+    async fn register_branches(
+        &self,
+        request: Request<RegisterBranchesRequest>,
+    ) -> Result<Response<RegisterBranchesResponse>, Status> {
+        let request = request.into_inner();
+        let id = request.id.clone();
+        let reply = |phase| RegisterBranchesResponse {
+            transaction: Some(transaction(&id, phase)),
+            mark: None,
+        };
+        let act = |state: &mut State| match state.phases.get(&id) {
+            None => Err(refusal(Code::NotFound, "NOT_FOUND", false)),
+            Some(Phase::Prepared) => Ok(reply(Phase::Prepared)),
+            Some(_) => Err(refusal(Code::FailedPrecondition, "DECIDED", false)),
+        };
+        self.play(Call::RegisterBranches(request), &id, act, reply)
+            .await
+    }
+
+    async fn execute(
+        &self,
+        request: Request<ExecuteRequest>,
+    ) -> Result<Response<ExecuteResponse>, Status> {
+        let request = request.into_inner();
+        let id = request.id.clone();
+        let reply = |phase| ExecuteResponse {
+            transaction: Some(transaction(&id, phase)),
+            created: true,
+            mark: None,
+        };
+        let act = |state: &mut State| {
+            let executed = state.executed.pop_front().unwrap_or_default();
+            Ok(ExecuteResponse {
+                transaction: Some(v1::Transaction {
+                    id: id.clone(),
+                    ..executed
+                }),
+                ..reply(Phase::Confirmed)
+            })
+        };
+        self.play(Call::Execute(request), &id, act, reply).await
+    }
+
+    async fn await_transaction(
+        &self,
+        _: Request<AwaitTransactionRequest>,
+    ) -> Result<Response<AwaitTransactionResponse>, Status> {
+        Err(Status::unimplemented("the SDK does not wait by itself"))
     }
 }

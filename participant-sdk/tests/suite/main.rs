@@ -4,6 +4,7 @@
 mod common;
 mod home;
 
+mod branch;
 mod cut;
 mod deadlock;
 mod elsewhere;
@@ -18,6 +19,7 @@ mod purge_race;
 mod savepoint;
 mod session;
 mod start;
+mod tcc;
 
 /// Makes every case a test of its own on every database.
 macro_rules! on_every_database {
@@ -51,6 +53,24 @@ macro_rules! on {
 }
 
 on_every_database! {
+    branch::p7_every_order_and_repetition_of_calls_runs_each_step_at_most_once,
+    branch::p7_the_same_call_at_the_same_time_runs_once,
+    branch::p7_try_and_cancel_at_the_same_time_leave_nothing_reserved,
+    branch::p7_an_unanswered_commit_is_found_done_when_the_call_comes_again,
+    branch::p7_a_commit_without_effect_is_made_again,
+    branch::p7_a_lost_local_transaction_is_not_answered_ok,
+    branch::p7_what_does_not_run_to_its_end_leaves_nothing,
+    branch::t6_a_call_older_than_the_horizon_runs_nothing_and_leaves_nothing,
+    branch::calls_for_somebody_else_are_unknown_and_leave_nothing,
+    branch::a_payload_that_cannot_be_read_fails_and_its_cancel_succeeds,
+    tcc::t4_a_branch_is_registered_before_its_try_and_confirmed_after_commit,
+    tcc::t5_a_refused_try_bars_commit_and_cancels,
+    tcc::t5_a_try_that_is_given_up_bars_commit_and_cancels,
+    tcc::p6_a_try_without_an_answer_is_no_refusal_and_cancels,
+    tcc::p7_a_try_whose_answer_is_lost_is_called_again_and_runs_once,
+    tcc::messages_before_and_after_a_try_share_its_transaction,
+    tcc::p6_what_a_coordinator_does_not_record_is_not_tried,
+    tcc::execute_says_what_it_came_to,
     fence::p5_committed_is_answered_for_what_committed,
     fence::p5_rolled_back_is_answered_once_the_fence_is_in_the_way,
     fence::p5_rolled_back_bars_the_late_transaction,

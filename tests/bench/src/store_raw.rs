@@ -173,6 +173,7 @@ impl Batches {
             "",
             &options,
             &messages,
+            &[],
         );
         NewTransaction {
             id: self.ids.next_id(),
@@ -183,6 +184,7 @@ impl Batches {
             options,
             content,
             messages,
+            branches: vec![],
             traceparent: String::new(),
         }
     }
@@ -205,7 +207,7 @@ fn end(work: Work) -> Option<Command> {
             settled: Settled::Done,
             note: None,
         }))),
-        Work::CheckBack(_) => None,
+        Work::CheckBack(_) | Work::Branch(_) => None,
     }
 }
 

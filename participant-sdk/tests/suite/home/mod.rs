@@ -15,7 +15,7 @@ use earnest_proto::v1::CheckBackResult;
 use crate::common::{SERVICE, TOPIC, coordinator::FakeCoordinator};
 
 /// What goes wrong with the next COMMIT.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// It has no effect.
     Before,
