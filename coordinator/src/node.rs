@@ -156,6 +156,7 @@ impl Node {
             Arc::clone(&directory),
             clients.clone(),
             environment.clone(),
+            config.driver.branch_timeout,
         ));
         let delivery = Arc::new(Sinks::new(directory, clients, environment.clone()));
         let coordinator = Coordinator::new(

@@ -178,10 +178,46 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Millis(|c| &mut c.node.service.retry.cap, 1, DAY_MS),
     },
     Key {
+        name: "branches.timeout_ms",
+        doc: "How long one call of TCC branches may take.",
+        example: "10000",
+        kind: Kind::Millis(|c| &mut c.node.driver.branch_timeout, 1, 600_000),
+    },
+    Key {
+        name: "branches.retry_initial_ms",
+        doc: "The wait after the first Try, Confirm or Cancel that was not answered. Up to half of every wait is taken off by \
+              chance.",
+        example: "200",
+        kind: Kind::Millis(|c| &mut c.node.driver.branch_retry.initial, 1, DAY_MS),
+    },
+    Key {
+        name: "branches.retry_multiplier_milli",
+        doc: "How each further wait grows, in thousandths: 2000 doubles it.",
+        example: "2000",
+        kind: Kind::Number(
+            |c| &mut c.node.driver.branch_retry.multiplier_milli,
+            1_000,
+            100_000,
+        ),
+    },
+    Key {
+        name: "branches.retry_cap_ms",
+        doc: "The longest wait between two calls. A decision is told for ever, unless the participant says that it can never be \
+              carried out; a Try until its deadline.",
+        example: "60000",
+        kind: Kind::Millis(|c| &mut c.node.driver.branch_retry.cap, 1, DAY_MS),
+    },
+    Key {
         name: "limits.messages",
         doc: "Messages of one transaction.",
         example: "100",
         kind: Kind::Count(|c| &mut c.node.service.limits.messages, 1, 10_000),
+    },
+    Key {
+        name: "limits.branches",
+        doc: "TCC branches of one transaction.",
+        example: "100",
+        kind: Kind::Count(|c| &mut c.node.service.limits.branches, 1, 10_000),
     },
     Key {
         name: "limits.payload_bytes",

@@ -89,7 +89,7 @@ impl Writer {
         let results = self.bisect(&commands).await;
         self.metrics
             .batch_written(&commands, &results, began.elapsed());
-        if !self.waiters.is_empty() {
+        if self.waiters.count() > 0 {
             for result in &results {
                 self.tell(result);
             }
@@ -107,7 +107,7 @@ impl Writer {
         match answer {
             Ok(Ok(
                 Reply::Transaction { row, .. } | Reply::Settled(row) | Reply::Contradicted(row),
-            )) => self.waiters.wrote(row),
+            )) => self.waiters.tell(row),
             Ok(Ok(Reply::LostLease) | Err(_)) | Err(_) => {}
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use earnest_protocol::{
-    BranchCall, BranchState, DeliveryState, InitiatorOutcome, ParkReason, Phase, Timestamp,
+    BranchCall, BranchState, Decider, DeliveryState, InitiatorOutcome, ParkReason, Phase, Timestamp,
 };
 use earnest_store::{AttemptRow, DeliveryRow, Detail, TransactionRow};
 
@@ -71,7 +71,7 @@ fn finished(detail: &Detail, now: Timestamp) -> String {
     let row = &detail.transaction;
     let (at, by) = row.decided.as_ref().map_or_else(
         || ("?".into(), "?".into()),
-        |(at, by)| (age(now.since(*at)), by.to_string()),
+        |(at, by)| (age(now.since(*at)), who(by)),
     );
     let what = match row.state.phase {
         _ if row.is_tombstone() => "Cancelled before it was prepared".to_owned(),
@@ -87,6 +87,13 @@ fn finished(detail: &Detail, now: Timestamp) -> String {
         }
     };
     format!("{what} (decided {at} ago by {by}). Nothing to do.")
+}
+
+fn who(by: &Decider) -> String {
+    match by {
+        Decider::Refusal { service, reason } => format!("{service}'s refusal: {reason}"),
+        other => other.to_string(),
+    }
 }
 
 /// What became of the branches, where there are any.

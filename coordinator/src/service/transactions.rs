@@ -111,7 +111,7 @@ impl Coordinator {
         let id: TransactionId = input.id.parse()?;
         let initiator = optional("initiator", &input.initiator)?;
         let namespace = namespace(&input.namespace)?;
-        let waiter = input.wait.map(|_| self.journal.waiters().of(id));
+        let waiter = input.wait.and_then(|_| self.journal.waiters().of(id));
         let command = Command::Decide(Decide {
             id,
             decision: input.decision,
@@ -119,9 +119,9 @@ impl Coordinator {
             namespace,
         });
         let row = self.record(command).await?.row;
-        match (waiter, input.wait) {
-            (Some(waiter), Some(wait)) => Ok(self.wait(waiter, row, wait).await),
-            _ => Ok(row),
+        match input.wait {
+            Some(wait) => Ok(self.wait(waiter, row, wait).await),
+            None => Ok(row),
         }
     }
 

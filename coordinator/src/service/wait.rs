@@ -1,10 +1,13 @@
 //! Bounded waits: until a transaction is decided, or until it owes nothing any more.
 
-use std::time::Duration;
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use earnest_protocol::{Phase, TransactionId};
 use earnest_store::TransactionRow;
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep, sleep_until},
+};
 
 use super::{Coordinator, ServiceError};
 use crate::journal::Waiter;
@@ -55,29 +58,40 @@ impl Coordinator {
         Ok(self.wait(waiter, row, wait).await)
     }
 
-    /// Goes on from `row`, which was written or read after `waiter` began to listen. What can't be read is waited for further.
+    /// Goes on from `row`, which was written or read after `waiter` began to listen; without one, there is no waiting.
     pub(super) async fn wait(
         &self,
-        mut waiter: Waiter,
+        waiter: Option<Waiter>,
         mut row: TransactionRow,
         wait: WaitInput,
     ) -> TransactionRow {
+        let Some(mut waiter) = waiter else { return row };
         let deadline = Instant::now() + wait.at_most.min(LONGEST);
-        let mut pause = LOOKS.0;
-        while !wait.until.is_reached(row.state.phase) && Instant::now() < deadline {
-            let look = (Instant::now() + pause).min(deadline);
-            match timeout_at(look, waiter.next()).await {
-                Ok(Some(written)) if written.revision > row.revision => row = written,
-                Ok(Some(_)) => {}
-                Ok(None) => break,
-                Err(_) => {
-                    pause = (pause * 2).min(LOOKS.1);
-                    if let Ok(Some(stored)) = self.store.transaction(row.id).await {
-                        row = stored;
-                    }
-                }
+        let mut look = pin!(self.look(row.id, waiter.turn()));
+        while !wait.until.is_reached(row.state.phase) {
+            tokio::select! {
+                written = waiter.next() => match written {
+                    Some(written) if written.revision > row.revision => row = written,
+                    Some(_) => {}
+                    None => break,
+                },
+                () = sleep_until(deadline) => break,
+                () = &mut look => {}
             }
         }
         row
+    }
+
+    /// Looks, for all who wait, again and again at what other nodes may have written. What can't be read is looked for further.
+    async fn look(&self, id: TransactionId, turn: Arc<Mutex<()>>) {
+        let _turn = turn.lock().await;
+        let mut pause = LOOKS.0;
+        loop {
+            sleep(pause).await;
+            pause = (pause * 2).min(LOOKS.1);
+            if let Ok(Some(stored)) = self.store.transaction(id).await {
+                self.journal.waiters().tell(&stored);
+            }
+        }
     }
 }

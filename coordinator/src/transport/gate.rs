@@ -13,12 +13,12 @@ use tokio::sync::Semaphore;
 use tonic::Status;
 
 use super::{grpc, http::Problem};
-use crate::service::{Code, ServiceError};
+use crate::service::{Code, LONGEST_WAIT, ServiceError};
 
 /// Calls under way at the same time; one more is refused (P13).
 const CALLS: usize = 8_192;
-/// How long a call may take where the caller doesn't say.
-const LONGEST: Duration = Duration::from_secs(30);
+/// How long a call may take where the caller doesn't say: a wait, and what is done before it.
+const LONGEST: Duration = Duration::from_secs(LONGEST_WAIT.as_secs() + 15);
 
 /// Shared by all calls.
 #[derive(Clone)]

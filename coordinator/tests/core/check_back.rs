@@ -104,6 +104,7 @@ async fn p11_a_service_that_registers_is_asked_within_a_second() {
     .await;
     world.initiator.says(Says::Committed);
     let endpoint = Endpoint {
+        resource_id: String::new(),
         url: "http://127.0.0.1:1".into(),
         protocol: EndpointProtocol::Grpc,
     };

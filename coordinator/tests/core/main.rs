@@ -8,10 +8,12 @@
 mod support;
 
 mod batches;
+mod branches;
 mod check_back;
 mod decisions;
 mod drain;
 mod each_step;
+mod execute;
 mod fast_path;
 mod forgotten;
 mod isolation;
@@ -22,3 +24,4 @@ mod outcomes;
 mod overload;
 mod pause;
 mod sink;
+mod wait;

@@ -157,6 +157,7 @@ async fn a_peer_that_says_nothing_is_a_timeout() {
     let silent = earnest_store::Endpoint {
         url: format!("http://{}", listener.local_addr().unwrap()),
         protocol: earnest_store::EndpointProtocol::Grpc,
+        resource_id: String::new(),
     };
     world.register("ledger", &[silent]).await;
     let mut work = world.delivery_work(to_ledger());

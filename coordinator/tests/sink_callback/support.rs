@@ -13,9 +13,9 @@ use axum::{
     response::Response,
 };
 use earnest_coordinator::{
-    callback::{Callbacks, Clients, ServiceDirectory},
+    callback::{Branches, Callbacks, Clients, ServiceDirectory},
     clock::{Environment, SystemClock},
-    driver::{CallOutcome, DeliveryPort},
+    driver::{BranchPort, CallOutcome, DeliveryPort},
     service::CheckBackPort,
     sink::Sinks,
 };
@@ -24,18 +24,21 @@ use earnest_proto::v1::{
     participant_server::{Participant, ParticipantServer},
 };
 use earnest_protocol::{
-    CheckBackAnswer, DeliveryAnswer, LeaseToken, Name, Options, Ordinal, RetryPolicy, Timestamp,
-    TransactionId,
+    BranchAnswer, BranchCall, CheckBackAnswer, DeliveryAnswer, LeaseToken, Name, Options, Ordinal,
+    RetryPolicy, Timestamp, TransactionId,
 };
 use earnest_store::{
-    CheckBackWork, DeliveryKey, DeliveryWork, Destination, Endpoint, EndpointProtocol, MemoryStore,
-    Message, RegistryStore, ServiceRow, SubscriptionRow,
+    Branch, BranchKey, BranchWork, CheckBackWork, DeliveryKey, DeliveryWork, Destination, Endpoint,
+    EndpointProtocol, MemoryStore, Message, RegistryStore, ServiceRow, SubscriptionRow,
 };
 use http::{HeaderMap, Method};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tonic::Status;
 
 pub(crate) const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+/// For one attempt of a branch, at all instances.
+const TIME: Duration = Duration::from_secs(2);
 
 pub(crate) fn name(text: &str) -> Name {
     text.parse().unwrap()
@@ -46,6 +49,7 @@ pub(crate) struct World {
     store: Arc<MemoryStore>,
     environment: Environment,
     callbacks: Callbacks,
+    branches: Branches,
     sinks: Sinks,
 }
 
@@ -58,6 +62,12 @@ impl World {
         Self {
             store,
             callbacks: Callbacks::new(Arc::clone(&directory), clients.clone(), environment.clone()),
+            branches: Branches::new(
+                Arc::clone(&directory),
+                clients.clone(),
+                environment.clone(),
+                TIME,
+            ),
             sinks: Sinks::new(directory, clients, environment.clone()),
             environment,
         }
@@ -90,6 +100,36 @@ impl World {
 
     pub(crate) async fn check_back(&self, work: &CheckBackWork) -> CallOutcome<CheckBackAnswer> {
         self.callbacks.check_back(work).await
+    }
+
+    /// A call of a branch at the service `account`.
+    pub(crate) fn branch_work(&self, call: BranchCall) -> BranchWork {
+        BranchWork {
+            key: BranchKey {
+                transaction: self.environment.transaction_id(),
+                ordinal: Ordinal(3),
+            },
+            token: LeaseToken::NONE,
+            call,
+            branch: Branch {
+                service: name("account"),
+                action: name("debit"),
+                resource_id: "db-1".into(),
+                payload: Bytes::from_static(b"{\"cents\":7}"),
+                content_type: "application/json".into(),
+            },
+            namespace: Name::default_namespace(),
+            initiator: name("cashier"),
+            created_at: Timestamp::from_micros(1_800_000_000_123_456),
+            attempt: 2,
+            traceparent: TRACE.into(),
+        }
+    }
+
+    pub(crate) async fn call(&self, batch: &[BranchWork]) -> Vec<CallOutcome<BranchAnswer>> {
+        let outcomes = self.branches.call(batch).await;
+        assert_eq!(outcomes.len(), batch.len());
+        outcomes
     }
 
     /// A message of the subscription `hook` to `destination`.
@@ -184,6 +224,15 @@ impl<T> Peer<T> {
         Endpoint {
             url: self.url(),
             protocol: self.protocol,
+            resource_id: String::new(),
+        }
+    }
+
+    /// With the database behind it.
+    pub(crate) fn over(&self, resource_id: &str) -> Endpoint {
+        Endpoint {
+            resource_id: resource_id.into(),
+            ..self.endpoint()
         }
     }
 
@@ -264,6 +313,30 @@ impl Participant for Scripted {
         self.received.lock().unwrap().push(request.clone());
         (self.deliver)(&request).map(tonic::Response::new)
     }
+
+    async fn call_branches(
+        &self,
+        _: tonic::Request<v1::CallBranchesRequest>,
+    ) -> Result<tonic::Response<v1::CallBranchesResponse>, Status> {
+        Err(Status::internal("not a participant of TCC"))
+    }
+}
+
+pub(crate) async fn serve<P: Participant, T>(
+    server: ParticipantServer<P>,
+    received: Arc<Mutex<Vec<T>>>,
+) -> Peer<T> {
+    let routes = tonic::service::Routes::new(server);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = routes.into_axum_router();
+    let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    Peer {
+        address,
+        protocol: EndpointProtocol::Grpc,
+        received,
+        task,
+    }
 }
 
 async fn grpc_peer(
@@ -276,17 +349,7 @@ async fn grpc_peer(
         deliver,
         received: Arc::clone(&received),
     };
-    let routes = tonic::service::Routes::new(ParticipantServer::new(scripted));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let app = routes.into_axum_router();
-    let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    Peer {
-        address,
-        protocol: EndpointProtocol::Grpc,
-        received,
-        task,
-    }
+    serve(ParticipantServer::new(scripted), received).await
 }
 
 /// A gRPC initiator.
@@ -328,6 +391,7 @@ pub(crate) async fn nobody(protocol: EndpointProtocol) -> Endpoint {
     Endpoint {
         url: format!("http://{}", listener.local_addr().unwrap()),
         protocol,
+        resource_id: String::new(),
     }
 }
 

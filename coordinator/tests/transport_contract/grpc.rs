@@ -128,6 +128,7 @@ async fn services_and_subscriptions() {
         endpoints: vec![v1::Endpoint {
             url: "http://127.0.0.1:1".into(),
             protocol: 0,
+            resource_id: "db-1".into(),
         }],
         ..v1::RegisterServiceRequest::default()
     };

@@ -1,6 +1,6 @@
 //! Branches at gRPC instances: one call carries many, with an answer each.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use earnest_proto::v1::{
     Branch, BranchAnswer as WireAnswer, BranchCall as WireCall, BranchCallKind, BranchResult,
@@ -8,7 +8,8 @@ use earnest_proto::v1::{
 };
 use earnest_protocol::{BranchAnswer, BranchCall};
 use earnest_store::{BranchWork, Endpoint};
-use tonic::{Request, metadata::MetadataValue};
+use futures_util::future::join_all;
+use tonic::{Request, metadata::MetadataValue, transport::Channel};
 
 use super::{Outcome, said};
 use crate::{
@@ -20,6 +21,10 @@ use crate::{
     driver::CallOutcome,
 };
 
+/// Bytes of one call, about: gRPC servers take 4 MiB unless they are told otherwise.
+const CALL_BYTES: usize = 3 << 20;
+/// What a branch takes beside its payload, about.
+const OVERHEAD: usize = 1_024;
 /// The longest answer that is read.
 const LONGEST_ANSWER: usize = 1 << 20;
 
@@ -28,6 +33,7 @@ pub(super) async fn call(
     environment: &Environment,
     endpoint: &Endpoint,
     works: &[&BranchWork],
+    limit: Duration,
 ) -> Vec<Outcome> {
     let target = format!("grpc {}", endpoint.url);
     let channel = match clients.channel(&endpoint.url) {
@@ -39,21 +45,52 @@ pub(super) async fn call(
             return works.iter().map(|_| bad()).collect();
         }
     };
+    let calls = calls(works)
+        .into_iter()
+        .map(|works| one(channel.clone(), environment, &target, works, limit));
+    join_all(calls).await.into_iter().flatten().collect()
+}
+
+/// Cuts a batch into calls that a server takes.
+fn calls<'a, 'w>(works: &'a [&'w BranchWork]) -> Vec<&'a [&'w BranchWork]> {
+    let mut calls = Vec::new();
+    let (mut begin, mut bytes) = (0, 0);
+    for (n, work) in works.iter().enumerate() {
+        let weight = OVERHEAD + work.branch.payload.len();
+        if n > begin && bytes + weight > CALL_BYTES {
+            calls.push(&works[begin..n]);
+            (begin, bytes) = (n, 0);
+        }
+        bytes += weight;
+    }
+    calls.push(&works[begin..]);
+    calls
+}
+
+async fn one(
+    channel: Channel,
+    environment: &Environment,
+    target: &str,
+    works: &[&BranchWork],
+    limit: Duration,
+) -> Vec<Outcome> {
     let calls = works.iter().map(|work| wire(work, environment)).collect();
     let mut request = Request::new(CallBranchesRequest { calls });
+    request.set_timeout(limit);
     if let [work] = works {
-        context(&mut request, work);
+        let traceparent = request.get_ref().calls[0].traceparent.clone();
+        context(&mut request, work, traceparent);
     }
     let mut client = ParticipantClient::new(channel).max_decoding_message_size(LONGEST_ANSWER);
     match client.call_branches(request).await {
-        Ok(response) => read(response.into_inner(), &target, works),
+        Ok(response) => read(response.into_inner(), target, works),
         Err(status) => {
             let Failure {
                 code, error, down, ..
             } = Failure::grpc(&status);
             let outcome = CallOutcome {
                 answer: BranchAnswer::Unknown,
-                target,
+                target: target.to_owned(),
                 code,
                 error,
                 down,
@@ -91,9 +128,10 @@ fn kind(call: BranchCall) -> BranchCallKind {
     }
 }
 
-/// For proxies and logs on the way: what a call of one branch is about.
-fn context(request: &mut Request<CallBranchesRequest>, work: &BranchWork) {
+/// For proxies, traces and logs on the way: what a call of one branch is about.
+fn context(request: &mut Request<CallBranchesRequest>, work: &BranchWork, traceparent: String) {
     let context = [
+        ("traceparent", traceparent),
         ("earnest-transaction-id", work.key.transaction.to_string()),
         ("earnest-branch", work.key.ordinal.to_string()),
     ];

@@ -1,6 +1,8 @@
 //! Branches at HTTP instances: a POST each. A status counts only together with the result header and the echoed id, since a
 //! proxy's or catch-all page's 200 must decide nothing (DESIGN §3.3).
 
+use std::time::Duration;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use earnest_protocol::{BranchAnswer, TransactionId};
 use earnest_store::{BranchWork, Endpoint};
@@ -45,10 +47,11 @@ pub(super) async fn call(
     environment: &Environment,
     endpoint: &Endpoint,
     works: &[&BranchWork],
+    limit: Duration,
 ) -> Vec<Outcome> {
     let calls = works
         .iter()
-        .map(|work| one(clients, environment, endpoint, work));
+        .map(|work| one(clients, environment, endpoint, work, limit));
     join_all(calls).await
 }
 
@@ -57,6 +60,7 @@ async fn one(
     environment: &Environment,
     endpoint: &Endpoint,
     work: &BranchWork,
+    limit: Duration,
 ) -> Outcome {
     let target = format!("http {}", endpoint.url);
     let Some(url) = beneath(&endpoint.url, work.call.as_str()) else {
@@ -87,6 +91,7 @@ async fn one(
     let request = clients
         .http()
         .post(url)
+        .timeout(limit)
         .header("Earnest-Transaction-Id", &id)
         .header("Earnest-Branch", work.key.ordinal.0)
         .header("Earnest-Attempt", work.attempt)

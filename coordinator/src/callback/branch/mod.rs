@@ -1,16 +1,17 @@
 //! Calls branches at their participants, over gRPC or HTTP.
 //!
 //! Every call may be made again, at any instance of the service: the participant's fence runs it once. So whatever is not answered
-//! with a typed word at one instance is asked at the next (P6).
+//! with a typed word at one instance is asked at the next (P6), within the time of one attempt.
 
 mod grpc;
 mod http;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use earnest_protocol::BranchAnswer;
 use earnest_store::{BranchWork, Endpoint, EndpointProtocol};
+use tokio::time::Instant;
 
 pub use http::branch_answer_of;
 
@@ -27,29 +28,37 @@ pub struct Branches {
     directory: Arc<ServiceDirectory>,
     clients: Clients,
     environment: Environment,
+    timeout: Duration,
 }
 
 impl Branches {
-    /// Resolves by `directory`, calls through `clients`; `environment` gives the span ids.
+    /// Resolves by `directory`, calls through `clients`; `environment` gives the span ids. The driver waits for `timeout`.
     pub fn new(
         directory: Arc<ServiceDirectory>,
         clients: Clients,
         environment: Environment,
+        timeout: Duration,
     ) -> Self {
         Self {
             directory,
             clients,
             environment,
+            timeout,
         }
     }
 
-    async fn at(&self, endpoint: &Endpoint, works: &[&BranchWork]) -> Vec<Outcome> {
+    async fn at(
+        &self,
+        endpoint: &Endpoint,
+        works: &[&BranchWork],
+        limit: Duration,
+    ) -> Vec<Outcome> {
         match endpoint.protocol {
             EndpointProtocol::Grpc => {
-                grpc::call(&self.clients, &self.environment, endpoint, works).await
+                grpc::call(&self.clients, &self.environment, endpoint, works, limit).await
             }
             EndpointProtocol::Http => {
-                http::call(&self.clients, &self.environment, endpoint, works).await
+                http::call(&self.clients, &self.environment, endpoint, works, limit).await
             }
         }
     }
@@ -72,7 +81,9 @@ impl BranchPort for Branches {
             }
         };
         let mut outcomes: Vec<Option<Outcome>> = batch.iter().map(|_| None).collect();
-        for endpoint in &endpoints {
+        // A little less than the driver waits, so that what was answered is not lost with what was not.
+        let mut time = self.timeout.mul_f64(0.95);
+        for (n, endpoint) in endpoints.iter().enumerate() {
             let open = |n: &usize| {
                 let outcome = outcomes[*n].as_ref();
                 outcome.is_none_or(|outcome| outcome.answer == BranchAnswer::Unknown)
@@ -84,7 +95,12 @@ impl BranchPort for Branches {
             }
             let works: Vec<&BranchWork> = left.iter().map(|n| &batch[*n]).collect();
             let trial = self.directory.try_endpoint(endpoint);
-            let answered = self.at(endpoint, &works).await;
+            // One that hangs leaves time for the next.
+            let is_last = n + 1 == endpoints.len();
+            let limit = if is_last { time } else { time / 2 };
+            let began = Instant::now();
+            let answered = self.at(endpoint, &works, limit).await;
+            time = time.saturating_sub(began.elapsed());
             trial.ended(answered.iter().any(|outcome| !outcome.down));
             for (n, outcome) in left.into_iter().zip(answered) {
                 // An instance that answered says more about the trouble than one that is gone.
@@ -102,7 +118,11 @@ impl BranchPort for Branches {
                     "no instance of {service} is registered for database {}: start one, or correct its registration",
                     work.branch.resource_id
                 );
-                nowhere(work, "no-endpoint", &problem)
+                // The service's other databases are not called down for this one's sake.
+                CallOutcome {
+                    down: false,
+                    ..nowhere(work, "no-endpoint", &problem)
+                }
             })
         };
         outcomes.into_iter().zip(batch).map(or_nowhere).collect()

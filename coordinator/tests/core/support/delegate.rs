@@ -46,6 +46,7 @@ impl QueryStore for FaultyStore {
 
     async fn transaction(&self, id: TransactionId) -> Result<Option<TransactionRow>, StoreError> {
         self.alive().await;
+        self.looks.fetch_add(1, Ordering::SeqCst);
         self.inner.transaction(id).await
     }
 

@@ -6,10 +6,10 @@ use std::{
 };
 
 use earnest_coordinator::service::{Code, ServiceError};
-use earnest_protocol::{Decision, DeliveryState, Phase, TransactionId};
-use earnest_store::{Cursor, Store, TransactionFilter, TransactionRow};
+use earnest_protocol::{BranchCall, BranchState, Decision, DeliveryState, Phase, TransactionId};
+use earnest_store::{BranchRow, Cursor, Store, TransactionFilter, TransactionRow};
 
-use super::FakeSink;
+use super::{FakeParticipants, FakeSink};
 
 #[derive(Default)]
 pub(crate) struct Ledger {
@@ -68,7 +68,12 @@ impl Ledger {
         rows
     }
 
-    pub(crate) async fn check(&self, store: &dyn Store, sink: &FakeSink) {
+    pub(crate) async fn check(
+        &self,
+        store: &dyn Store,
+        sink: &FakeSink,
+        participants: &FakeParticipants,
+    ) {
         let rows: BTreeMap<_, _> = all(store)
             .await
             .into_iter()
@@ -99,13 +104,18 @@ impl Ledger {
             );
         }
         for row in rows.values() {
-            check_deliveries(store, sink, row).await;
+            check_effects(store, sink, participants, row).await;
         }
     }
 }
 
 /// K1 and K3: what is owed is pending, parked or delivered, delivered means acknowledged, and the counts agree.
-async fn check_deliveries(store: &dyn Store, sink: &FakeSink, row: &TransactionRow) {
+async fn check_effects(
+    store: &dyn Store,
+    sink: &FakeSink,
+    participants: &FakeParticipants,
+    row: &TransactionRow,
+) {
     row.state.validate().expect("a state that may be");
     let detail = store
         .detail(row.id)
@@ -119,19 +129,26 @@ async fn check_deliveries(store: &dyn Store, sink: &FakeSink, row: &TransactionR
             .filter(|d| d.state == state)
             .count()
     };
+    let branches = |state| {
+        let of = detail.branches.iter();
+        of.filter(|(branch, _)| branch.state == state).count()
+    };
     if detail.transaction.revision == row.revision {
         assert_eq!(
-            count(DeliveryState::Pending),
+            count(DeliveryState::Pending) + branches(BranchState::Pending),
             row.state.open_effects as usize,
             "K3: {}",
             row.id
         );
         assert_eq!(
-            count(DeliveryState::Parked),
+            count(DeliveryState::Parked) + branches(BranchState::Parked),
             row.state.parked_effects as usize,
             "K3: {}",
             row.id
         );
+    }
+    for (branch, _) in &detail.branches {
+        check_branch(row, branch, participants);
     }
     for delivery in detail.deliveries {
         if delivery.state == DeliveryState::Done {
@@ -142,6 +159,31 @@ async fn check_deliveries(store: &dyn Store, sink: &FakeSink, row: &TransactionR
             );
             assert_eq!(delivery.holder, None, "{} is held by nobody", delivery.key);
         }
+    }
+}
+
+/// T3, T5: a branch that is done was told what was decided, and nothing else; an undecided one was told neither.
+fn check_branch(row: &TransactionRow, branch: &BranchRow, participants: &FakeParticipants) {
+    let key = branch.key;
+    let told = participants.called();
+    for call in told.iter().filter(|called| called.key == key) {
+        let may = match row.state.phase.decision() {
+            None => call.call == BranchCall::Try,
+            Some(decision) => call.call == BranchCall::Try || call.call == decision.into(),
+        };
+        assert!(may, "T5: {key} was told to {}", call.call);
+    }
+    let decided = row.state.phase.decision().map(BranchCall::from);
+    match branch.state {
+        BranchState::Done => {
+            let call = decided.expect("nothing is done before the decision");
+            assert!(participants.acknowledged(key, call), "K1: {key} is done");
+            assert_eq!(branch.holder, None, "{key} is held by nobody");
+        }
+        BranchState::Registered | BranchState::Trying | BranchState::Tried => {
+            assert_eq!(decided, None, "P4: {key} is owed its {decided:?}");
+        }
+        BranchState::Pending | BranchState::Parked => {}
     }
 }
 

@@ -4,10 +4,10 @@ use earnest_coordinator::service::{Code, OperatorDecideInput, ServiceError};
 use earnest_protocol::{Decision, InitiatorOutcome, Phase, TransactionId};
 use tokio::time::timeout;
 
-use super::{Does, Node, Says, World, millis, one_message, seconds, until};
+use super::{Does, Node, Says, World, millis, one_message, reserve::reserve, seconds, until};
 
 /// Every command's name.
-pub(crate) const COMMANDS: [&str; 10] = [
+pub(crate) const COMMANDS: [&str; 14] = [
     "prepare",
     "submit",
     "confirm",
@@ -18,6 +18,10 @@ pub(crate) const COMMANDS: [&str; 10] = [
     "release_delivery",
     "release_check_back",
     "operator",
+    "register_branches",
+    "branch_tried",
+    "branch_settled",
+    "release_branch",
 ];
 
 /// More than run at once for one initiator, so that some wait when its breaker opens.
@@ -48,6 +52,7 @@ pub(crate) async fn live(world: &World, nodes: &[Node<'_>]) {
     ends.extend(hard_to_deliver(world, nodes).await);
     ends.extend(paused(world, nodes).await);
     ends.extend(operated(world, nodes).await);
+    ends.extend(reserve(world, nodes).await);
     world.at_rest().await;
     for (id, phase) in ends {
         assert_eq!(nodes[0].phase(id).await, Some(phase), "{id}");
@@ -63,7 +68,7 @@ pub(crate) async fn live(world: &World, nodes: &[Node<'_>]) {
     }
 }
 
-type Ends = Vec<(TransactionId, Phase)>;
+pub(super) type Ends = Vec<(TransactionId, Phase)>;
 
 /// Prepare, confirm, cancel, submit, and a cancel that comes first.
 async fn decided(world: &World, nodes: &[Node<'_>]) -> Ends {

@@ -8,8 +8,8 @@ use earnest_coordinator::{
     },
     journal::{Journal, JournalOptions},
     service::{
-        Coordinator, DecideInput, MessageInput, OptionsInput, PrepareInput, Recorded, ServiceError,
-        ServiceOptions, ServiceParts,
+        BranchInput, Coordinator, DecideInput, MessageInput, OptionsInput, PrepareInput, Recorded,
+        RegisterInput, ServiceError, ServiceOptions, ServiceParts, WaitInput,
     },
     telemetry::{Metrics, Snapshot},
     vigil::Vigil,
@@ -19,7 +19,10 @@ use earnest_store::{Detail, Target, TransactionRow};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::{FaultyStore, TOPIC, World, initiator::InitiatorPort, minutes, sink::SinkPort};
+use super::{
+    FaultyStore, TOPIC, World, initiator::InitiatorPort, minutes, participant::ParticipantPort,
+    sink::SinkPort,
+};
 
 /// How a node is started.
 #[derive(Default)]
@@ -44,6 +47,7 @@ impl<'w> Node<'w> {
         let store = Arc::new(FaultyStore::new(
             Arc::clone(&world.store),
             Arc::clone(&world.sink),
+            Arc::clone(&world.participants),
             world.violations.clone(),
         ));
         let board = Arc::new(Board::new(setup.board));
@@ -75,6 +79,11 @@ impl<'w> Node<'w> {
             node: name,
             store: Arc::clone(&store),
         });
+        let branches = Arc::new(ParticipantPort {
+            participants: Arc::clone(&world.participants),
+            node: name,
+            store: Arc::clone(&store),
+        });
         let driver = Driver::start(
             DriverParts {
                 store: Arc::clone(&store) as _,
@@ -82,6 +91,7 @@ impl<'w> Node<'w> {
                 board: Arc::clone(&board),
                 check_back: Arc::clone(&check_back) as _,
                 delivery,
+                branches,
                 environment: world.environment.clone(),
                 metrics: Arc::clone(&metrics),
                 vigil: Arc::clone(&vigil),
@@ -143,6 +153,33 @@ impl<'w> Node<'w> {
         Ok(recorded)
     }
 
+    /// Execute, not waiting for more than `wait` says; answered by default with the decision.
+    pub(crate) async fn execute(
+        &self,
+        input: PrepareInput,
+        wait: Option<WaitInput>,
+    ) -> Result<Recorded, ServiceError> {
+        let recorded = self.coordinator.execute(input, wait).await?;
+        self.world.ledger.recorded(recorded.row.id);
+        Ok(recorded)
+    }
+
+    /// Adds branches, the first in the place `from`.
+    pub(crate) async fn register(
+        &self,
+        id: TransactionId,
+        from: u32,
+        branches: Vec<BranchInput>,
+    ) -> Result<TransactionRow, ServiceError> {
+        let input = RegisterInput {
+            id: id.to_string(),
+            initiator: "cashier".into(),
+            branches: (from..).zip(branches).collect(),
+            messages: vec![],
+        };
+        self.coordinator.register_branches(input).await
+    }
+
     pub(crate) async fn confirm(&self, id: TransactionId) -> Result<TransactionRow, ServiceError> {
         self.decide(id, Decision::Confirm).await
     }
@@ -161,6 +198,7 @@ impl<'w> Node<'w> {
             decision,
             initiator: "cashier".into(),
             namespace: String::new(),
+            wait: None,
         };
         let told = self.coordinator.decide(input).await;
         self.world.ledger.decided(id, decision, &told);
@@ -243,5 +281,28 @@ pub(crate) fn message(topic: &str, key: &str, body: &str) -> MessageInput {
         payload: body.to_owned().into(),
         content_type: "text/plain".into(),
         ..MessageInput::default()
+    }
+}
+
+/// A reservation at `service`.
+pub(crate) fn branch(service: &str, body: &str) -> BranchInput {
+    BranchInput {
+        service: service.into(),
+        action: "debit".into(),
+        payload: body.to_owned().into(),
+        content_type: "text/plain".into(),
+        ..BranchInput::default()
+    }
+}
+
+/// A transaction with a branch at each of `services` and no message, no check-back before long.
+pub(crate) fn reservations(id: TransactionId, services: &[&str]) -> PrepareInput {
+    PrepareInput {
+        messages: vec![],
+        branches: services
+            .iter()
+            .map(|service| branch(service, &format!("{service} {id}")))
+            .collect(),
+        ..one_message(id)
     }
 }

@@ -10,16 +10,21 @@ use std::{
 };
 
 use async_trait::async_trait;
-use earnest_protocol::{DeliveryState, Settled, TransactionId};
-use earnest_store::{Applied, Command, DeliveryKey, JournalStore, LeaseGrant, Store, StoreError};
+use earnest_protocol::{
+    BranchCall, BranchState, DeliveryState, Settled, TransactionId, TrySettled,
+};
+use earnest_store::{
+    Applied, BranchKey, Command, DeliveryKey, JournalStore, LeaseGrant, Store, StoreError,
+};
 use tokio::sync::watch;
 
-use super::{FakeSink, Fault, When, violations::Violations};
+use super::{FakeParticipants, FakeSink, Fault, When, violations::Violations};
 
 /// The store as one node sees it.
 pub(crate) struct FaultyStore {
     pub(super) inner: Arc<dyn Store>,
     sink: Arc<FakeSink>,
+    participants: Arc<FakeParticipants>,
     violations: Violations,
     faults: Mutex<Vec<Fault>>,
     fired: AtomicUsize,
@@ -29,13 +34,20 @@ pub(crate) struct FaultyStore {
     /// Names of the commands of each batch as it was offered.
     batches: Mutex<Vec<Vec<(TransactionId, &'static str)>>>,
     pub(super) claimed: AtomicUsize,
+    pub(super) looks: AtomicUsize,
 }
 
 impl FaultyStore {
-    pub(crate) fn new(inner: Arc<dyn Store>, sink: Arc<FakeSink>, violations: Violations) -> Self {
+    pub(crate) fn new(
+        inner: Arc<dyn Store>,
+        sink: Arc<FakeSink>,
+        participants: Arc<FakeParticipants>,
+        violations: Violations,
+    ) -> Self {
         Self {
             inner,
             sink,
+            participants,
             violations,
             faults: Mutex::default(),
             fired: AtomicUsize::new(0),
@@ -44,6 +56,7 @@ impl FaultyStore {
             out: AtomicBool::new(false),
             batches: Mutex::default(),
             claimed: AtomicUsize::new(0),
+            looks: AtomicUsize::new(0),
         }
     }
 
@@ -127,6 +140,11 @@ impl FaultyStore {
         self.claimed.load(Ordering::SeqCst)
     }
 
+    /// How often one transaction was looked at.
+    pub(crate) fn looks(&self) -> usize {
+        self.looks.load(Ordering::SeqCst)
+    }
+
     /// Does not return while the node is dead.
     pub(super) async fn alive(&self) {
         self.dead
@@ -143,7 +161,7 @@ impl FaultyStore {
         Some(when)
     }
 
-    /// K1: *delivered* is never written before the sink's answer.
+    /// K1: *done* is never written before its acknowledgement.
     fn check_k1(&self, commands: &[Command]) {
         for command in commands {
             if let Command::DeliverySettled(settled) = command
@@ -153,10 +171,29 @@ impl FaultyStore {
                 self.violations
                     .unless(self.sink.acknowledged(&settled.key), broken);
             }
+            self.check_branch(command);
         }
     }
 
-    /// M3: a decision that was seen never changes; K1: nor does a delivery that was done.
+    /// K1, T3: nor is a branch's end, or its reservation, before its participant's *OK*.
+    fn check_branch(&self, command: &Command) {
+        let (key, calls) = match command {
+            Command::BranchSettled(settled) if settled.settled == Settled::Done => {
+                (settled.key, &[BranchCall::Confirm, BranchCall::Cancel][..])
+            }
+            Command::BranchTried(tried) if tried.settled == TrySettled::Ok => {
+                (tried.key, &[BranchCall::Try][..])
+            }
+            _ => return,
+        };
+        let told = calls
+            .iter()
+            .any(|call| self.participants.acknowledged(key, *call));
+        let broken = || format!("K1: {key} written before it was acknowledged");
+        self.violations.unless(told, broken);
+    }
+
+    /// M3: a decision that was seen never changes; K1: nor does a delivery or branch that was done.
     async fn apply_inner(
         &self,
         commands: &[Command],
@@ -172,6 +209,11 @@ impl FaultyStore {
         }
         for key in &before.done {
             self.violations.unless(after.done.contains(key), || {
+                format!("K1: {key} was done and is not any more")
+            });
+        }
+        for key in &before.ended {
+            self.violations.unless(after.ended.contains(key), || {
                 format!("K1: {key} was done and is not any more")
             });
         }
@@ -195,6 +237,11 @@ impl FaultyStore {
                 .into_iter()
                 .filter(|d| d.state == DeliveryState::Done);
             facts.done.extend(done.map(|d| d.key));
+            let done = detail
+                .branches
+                .iter()
+                .filter(|(row, _)| row.state == BranchState::Done);
+            facts.ended.extend(done.map(|(row, _)| row.key));
         }
         Ok(facts)
     }
@@ -204,6 +251,7 @@ impl FaultyStore {
 struct Facts {
     decisions: HashMap<TransactionId, earnest_protocol::Decision>,
     done: Vec<DeliveryKey>,
+    ended: Vec<BranchKey>,
 }
 
 #[async_trait]

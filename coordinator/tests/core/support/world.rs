@@ -10,7 +10,10 @@ use earnest_store::{
 };
 use tokio::time::Instant;
 
-use super::{FakeInitiator, FakeSink, Ledger, Node, Setup, TokioClock, violations::Violations};
+use super::{
+    FakeInitiator, FakeParticipants, FakeSink, Ledger, Node, Setup, TokioClock,
+    violations::Violations,
+};
 
 /// The topic of every message, unless a test says otherwise.
 pub(crate) const TOPIC: &str = "order.placed";
@@ -20,6 +23,7 @@ pub(crate) const SUBSCRIPTION: &str = "ledger";
 pub(crate) struct World {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) sink: Arc<FakeSink>,
+    pub(crate) participants: Arc<FakeParticipants>,
     pub(crate) initiator: Arc<FakeInitiator>,
     pub(crate) ledger: Ledger,
     pub(crate) environment: Environment,
@@ -56,6 +60,10 @@ impl World {
         let violations = Violations::default();
         let world = Self {
             sink: Arc::new(FakeSink::new(Arc::clone(&store), violations.clone())),
+            participants: Arc::new(FakeParticipants::new(
+                Arc::clone(&store),
+                violations.clone(),
+            )),
             initiator: Arc::new(FakeInitiator::new()),
             ledger: Ledger::default(),
             environment: Environment::seeded(clock, 7),
@@ -122,9 +130,11 @@ impl World {
         self.check().await;
     }
 
-    /// Checks M1, M3, M5, K1, K3 as things stand.
+    /// Checks M1, M3, M5, K1, K3, T3, T5 as things stand.
     pub(crate) async fn check(&self) {
-        self.ledger.check(&*self.store, &self.sink).await;
+        self.ledger
+            .check(&*self.store, &self.sink, &self.participants)
+            .await;
         self.violations.none();
     }
 }
