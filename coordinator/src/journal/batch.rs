@@ -1,6 +1,6 @@
-//! Forms batches: in order, bounded, and with at most one command per transaction.
+//! Forms batches: in order, bounded, and with at most one command per transaction, but for the ends of what it owes.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque, hash_map::Entry as MapEntry};
 
 use earnest_protocol::TransactionId;
 
@@ -9,16 +9,27 @@ use crate::planted::planted;
 
 /// Takes the next batch out of `waiting`. A second command of a transaction stays for a later batch, and so do
 /// all of that transaction's behind it, so that each sees what the one before it did: a losing command reads
-/// the decision that beat it.
+/// the decision that beat it. Ends of different effects share a batch: none of them decides anything, and each sees what the one before
+/// it did within the batch.
 pub(super) fn next(waiting: &mut VecDeque<Entry>, options: &JournalOptions) -> Vec<Entry> {
     let mut batch = Vec::new();
     let mut later = VecDeque::new();
-    let mut seen: HashSet<TransactionId> = HashSet::new();
+    // Whether more ends of it may join.
+    let mut seen: HashMap<TransactionId, bool> = HashMap::new();
     let mut bytes = 0;
     while let Some(entry) = waiting.pop_front() {
-        if !seen.insert(entry.command.transaction()) && !planted!(TwoOfOneIdInABatch) {
-            later.push_back(entry);
-            continue;
+        let is_end = entry.command.is_end();
+        match seen.entry(entry.command.transaction()) {
+            MapEntry::Vacant(first) => {
+                first.insert(is_end);
+            }
+            MapEntry::Occupied(mut before) => {
+                if !(is_end && *before.get()) && !planted!(TwoOfOneIdInABatch) {
+                    before.insert(false);
+                    later.push_back(entry);
+                    continue;
+                }
+            }
         }
         bytes += entry.command.weight();
         batch.push(entry);
@@ -35,8 +46,8 @@ pub(super) fn next(waiting: &mut VecDeque<Entry>, options: &JournalOptions) -> V
 mod tests {
     use std::sync::Arc;
 
-    use earnest_protocol::{Decision, Name, Timestamp};
-    use earnest_store::{Command, Decide};
+    use earnest_protocol::{Decision, LeaseToken, Name, Ordinal, Settled, Timestamp};
+    use earnest_store::{BranchKey, BranchSettled, Command, Decide};
     use tokio::sync::{Semaphore, oneshot};
 
     use super::*;
@@ -87,6 +98,40 @@ mod tests {
         assert_eq!(names(&next(&mut waiting, &options)), [expected[1]]);
         assert_eq!(names(&next(&mut waiting, &options)), [expected[3]]);
         assert!(next(&mut waiting, &options).is_empty());
+    }
+
+    fn end(n: u8, ordinal: u32) -> Entry {
+        let decided = entry(n, Decision::Confirm);
+        let key = BranchKey {
+            transaction: decided.command.transaction(),
+            ordinal: Ordinal(ordinal),
+        };
+        let command = Command::BranchSettled(Box::new(BranchSettled {
+            key,
+            token: LeaseToken(1),
+            settled: Settled::Done,
+            note: None,
+        }));
+        Entry { command, ..decided }
+    }
+
+    #[test]
+    fn ends_of_one_id_share_a_batch_and_nothing_else_does() {
+        let mut waiting = VecDeque::from([
+            end(1, 0),
+            end(1, 1),
+            entry(2, Decision::Confirm),
+            end(2, 0),
+            entry(1, Decision::Cancel),
+            end(1, 2),
+        ]);
+        let expected = names(waiting.make_contiguous());
+        let options = JournalOptions::default();
+        let first = names(&next(&mut waiting, &options));
+        assert_eq!(first, [expected[0], expected[1], expected[2]]);
+        let second = names(&next(&mut waiting, &options));
+        assert_eq!(second, [expected[3], expected[4]]);
+        assert_eq!(names(&next(&mut waiting, &options)), [expected[5]]);
     }
 
     #[test]

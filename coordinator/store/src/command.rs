@@ -201,7 +201,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// The transaction it writes to; at most one command per id goes into one batch (DESIGN §5).
+    /// The transaction it writes to; at most one command per id goes into one batch (DESIGN §5), but for [ends](Self::is_end).
     pub fn transaction(&self) -> TransactionId {
         match self {
             Self::Prepare(new) | Self::Submit(new) => new.id,
@@ -217,6 +217,12 @@ impl Command {
             Self::ReleaseBranch { key, .. } => key.transaction,
             Self::ReleaseDelivery { key, .. } => key.transaction,
         }
+    }
+
+    /// Whether it is the end of something that a decided transaction owes. Several of one transaction may go into one batch: none of them
+    /// decides anything.
+    pub fn is_end(&self) -> bool {
+        matches!(self, Self::DeliverySettled(_) | Self::BranchSettled(_))
     }
 
     /// About how much memory it holds, in bytes.

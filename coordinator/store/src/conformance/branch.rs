@@ -515,23 +515,46 @@ pub async fn p6_unanswered_try_is_made_again_until_the_deadline(s: Subject) {
     s.dump().await.check();
 }
 
-/// The ends of one transaction's branches do not meet in one batch, but those of several transactions do.
-pub async fn ends_of_many_transactions_share_a_batch(s: Subject) {
+/// Ends of one transaction, and of several, share a batch, and each sees what the one before it did.
+pub async fn ends_of_one_transaction_share_a_batch(s: Subject) {
     let node = s.node().await;
-    for n in 1..=5 {
-        s.ok(prepare(branched(n, 2))).await;
+    s.subscribe("ledger", "paid").await;
+    for n in 1..=4 {
+        s.ok(prepare(NewTransaction {
+            messages: vec![message("paid")],
+            ..branched(n, 3)
+        }))
+        .await;
     }
-    s.batch((1..=5).map(confirm).collect(), no_grant()).await;
-    let work = s.branch_work(node).await;
-    assert_eq!(work.len(), 10);
-    for ordinal in [Ordinal(0), Ordinal(1)] {
-        let ends = work.iter().filter(|work| work.key.ordinal == ordinal);
-        let applied = s.batch(ends.map(branch_done).collect(), no_grant()).await;
-        assert!(applied.results.iter().all(Result::is_ok), "{applied:?}");
+    s.batch((1..=4).map(confirm).collect(), no_grant()).await;
+    let work = s.claim(node).await.work;
+    assert_eq!(work.len(), 16);
+    let end = |work: &Work| match work {
+        Work::Branch(work) if work.key.ordinal == Ordinal(2) => {
+            branch_settled(work, Settled::Park(ParkReason::new("gone")))
+        }
+        Work::Branch(work) => branch_done(work),
+        Work::Delivery(work) => super::done(work),
+        Work::CheckBack(other) => panic!("{other:?}"),
+    };
+    let applied = s.batch(work.iter().map(end).collect(), no_grant()).await;
+    assert!(applied.results.iter().all(Result::is_ok), "{applied:?}");
+    for n in 1..=4 {
+        let state = s.row(n).await.state;
+        assert_eq!(
+            (state.phase, state.open_effects, state.parked_effects),
+            (Phase::Confirming, 0, 1)
+        );
     }
-    for n in 1..=5 {
-        assert_eq!(s.row(n).await.state.phase, Phase::Confirmed);
-    }
+    s.dump().await.check();
+    // Twice in one batch is once.
+    s.ok(retry(1)).await;
+    let last = s.one_branch(node).await;
+    let twice = s
+        .batch(vec![branch_done(&last), branch_done(&last)], no_grant())
+        .await;
+    assert_eq!(twice.results[1], Ok(Reply::LostLease));
+    assert_eq!(s.row(1).await.state.phase, Phase::Confirmed);
     s.dump().await.check();
 }
 

@@ -52,7 +52,7 @@ macro_rules! conformance_tests {
                 executed_transaction_confirms_when_all_are_tried,
                 p10_refused_try_cancels_and_bars_the_others,
                 p6_unanswered_try_is_made_again_until_the_deadline,
-                ends_of_many_transactions_share_a_batch,
+                ends_of_one_transaction_share_a_batch,
                 purge_takes_finished_branches,
             }
             check_back {
