@@ -65,6 +65,15 @@ impl FirstRow {
         }
     }
 
+    /// The transaction, and branch, whose work this is; `own` is what this local transaction opens by itself.
+    pub(crate) fn part_of(&self, own: TransactionId) -> (TransactionId, Option<u32>) {
+        match self {
+            Self::Outcome => (own, None),
+            Self::Inbox { key, .. } => (key.message.transaction, None),
+            Self::Branch { id, .. } => (id.transaction, Some(id.ordinal)),
+        }
+    }
+
     /// Whether somebody calls again and again until it is done, and finds out what became of it by that.
     fn is_called_again(&self) -> bool {
         matches!(self, Self::Inbox { .. } | Self::Branch { .. })

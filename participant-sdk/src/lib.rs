@@ -58,6 +58,7 @@ mod builder;
 mod check_back;
 mod clock;
 mod commit;
+mod context;
 mod coordinator;
 mod coordinator_error;
 mod crash;
@@ -92,6 +93,7 @@ pub use sqlx;
 pub use crate::{
     builder::{Builder, Named},
     clock::{Chance, Clock, SystemChance, SystemClock},
+    context::Context,
     coordinator_error::{CoordinatorError, Reason},
     earnest::Earnest,
     error::{Error, SetupError},

@@ -20,7 +20,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use crate::{clock::Chance, reconnect::Pauses};
+use crate::{clock::Chance, context, reconnect::Pauses};
 
 /// A lost reply must leave time for another try within the same deadline.
 const TRIES_THAT_FIT: u32 = 3;
@@ -178,12 +178,12 @@ async fn once(
         calls: vec![call.clone()],
     });
     request.set_timeout(timeout);
-    let context = [
-        ("earnest-transaction-id", id.clone()),
-        ("earnest-branch", ordinal.to_string()),
-        ("traceparent", call.traceparent),
+    let headers = [
+        (context::TRANSACTION_ID, id.clone()),
+        (context::BRANCH, ordinal.to_string()),
+        (context::TRACEPARENT, call.traceparent),
     ];
-    for (name, value) in context {
+    for (name, value) in headers {
         if let Ok(value) = MetadataValue::try_from(value) {
             request.metadata_mut().insert(name, value);
         }

@@ -5,7 +5,7 @@ use std::{fmt, future::Future, sync::Arc};
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 
-use crate::{sql::Db, tx::Tx};
+use crate::{error::Error, sql::Db, tx::Tx};
 
 /// One kind of reservation that this service offers, in three steps (see [`Builder::tcc`](crate::Builder::tcc)).
 ///
@@ -52,7 +52,8 @@ pub trait Tcc<D: Db>: Send + Sync + 'static {
 
 /// Why a Try did not reserve. Its local transaction is rolled back either way.
 ///
-/// `?` turns any error into *not known, try again*; [`refuse`](crate::refuse) is a business no, which cancels the transaction.
+/// `?` turns any error into *not known, try again*; [`refuse`](crate::refuse) is a business no, which cancels the transaction. So is
+/// [`Error::Refused`] of a Try that this one made itself.
 pub struct TryError(pub(crate) NotTried);
 
 pub(crate) enum NotTried {
@@ -74,7 +75,12 @@ pub fn refuse<T>(reason: impl Into<String>) -> Result<T, TryError> {
 
 impl<E: std::error::Error + Send + Sync + 'static> From<E> for TryError {
     fn from(error: E) -> Self {
-        Self(NotTried::Again(Box::new(error)))
+        let error: Box<dyn std::error::Error + Send + Sync> = Box::new(error);
+        match error.downcast::<Error>().map(|error| *error) {
+            Ok(Error::Refused { reason, .. }) => Self::refuse(reason),
+            Ok(error) => Self(NotTried::Again(Box::new(error))),
+            Err(error) => Self(NotTried::Again(error)),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use tracing::Instrument;
 
 use crate::{
     commit::{Draft, FirstRow, Open},
+    context::Context,
     crash::{Step, crash_point},
     error::Error,
     fate::Fate,
@@ -72,7 +73,8 @@ impl<D: Db> Tx<D> {
         }
     }
 
-    /// The id under which the coordinator knows this transaction.
+    /// The id under which the coordinator knows this transaction. In a handler or a step of a [`Tcc`](crate::Tcc): the transaction
+    /// that it opens itself once it sends or tries something, with an id and a decision of its own; [`Tx::context`] says whose work it is.
     pub fn id(&self) -> TransactionId {
         self.open().fate.id
     }
@@ -91,6 +93,20 @@ impl<D: Db> Tx<D> {
             .ok_or_else(|| MessageProblem::TraceParent(traceparent.to_owned()))?;
         self.open_mut().draft.traceparent = Some(parsed);
         Ok(())
+    }
+
+    /// What to carry along over calls of your own (see [`Context`]): this transaction and its trace. In a handler, the transaction that
+    /// sent the message; in a step of a [`Tcc`](crate::Tcc), the transaction and branch that are called.
+    pub fn context(&mut self) -> Context {
+        let open = self.open_mut();
+        let chance = &*open.fate.shared.chance;
+        let parent = (open.draft.traceparent).get_or_insert_with(|| TraceParent::make(chance));
+        let (transaction, branch) = open.first_row.part_of(open.fate.id);
+        Context {
+            transaction,
+            branch,
+            traceparent: Some(parent.as_str().to_owned()),
+        }
     }
 
     /// Collects a message with `payload` as JSON. An ordered subscription gets the messages of one topic and key in the order

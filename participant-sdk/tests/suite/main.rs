@@ -5,6 +5,7 @@ mod common;
 mod home;
 
 mod branch;
+mod branch_race;
 mod cut;
 mod deadlock;
 mod elsewhere;
@@ -13,6 +14,7 @@ mod grants;
 mod implicit_commit;
 mod inbox;
 mod isolation;
+mod nested;
 mod outcome;
 mod purge;
 mod purge_race;
@@ -20,6 +22,7 @@ mod savepoint;
 mod session;
 mod start;
 mod tcc;
+mod try_call;
 
 /// Makes every case a test of its own on every database.
 macro_rules! on_every_database {
@@ -67,10 +70,15 @@ on_every_database! {
     tcc::t5_a_refused_try_bars_commit_and_cancels,
     tcc::t5_a_try_that_is_given_up_bars_commit_and_cancels,
     tcc::p6_a_try_without_an_answer_is_no_refusal_and_cancels,
-    tcc::p7_a_try_whose_answer_is_lost_is_called_again_and_runs_once,
     tcc::messages_before_and_after_a_try_share_its_transaction,
     tcc::p6_what_a_coordinator_does_not_record_is_not_tried,
     tcc::execute_says_what_it_came_to,
+    branch_race::p7_confirm_and_cancel_at_the_same_time_never_both_run,
+    try_call::p7_a_try_whose_answer_is_lost_is_called_again_and_runs_once,
+    try_call::p6_an_instance_that_is_gone_is_passed_over,
+    try_call::p7_a_branch_is_tried_at_its_own_database_only,
+    nested::p5_what_a_try_opens_is_decided_by_its_own_commit,
+    nested::p5_a_nested_refusal_refuses_and_leaves_nothing,
     fence::p5_committed_is_answered_for_what_committed,
     fence::p5_rolled_back_is_answered_once_the_fence_is_in_the_way,
     fence::p5_rolled_back_bars_the_late_transaction,
@@ -105,6 +113,8 @@ on_every_server! {
     purge_race::p5_a_purge_in_the_way_of_a_check_back_is_not_taken_for_rolled_back,
     purge_race::p8_a_purge_in_the_way_of_a_late_duplicate_does_not_let_it_run_again,
     purge_race::p8_what_was_taken_and_purged_meanwhile_does_not_run_again,
+    branch_race::p7_calls_of_a_branch_are_right_at_every_isolation_level,
+    branch_race::t6_a_purge_in_the_way_of_a_late_try_does_not_let_it_run,
     savepoint::p5_a_savepoint_that_was_left_open_does_not_pass_for_a_commit,
     savepoint::a_nested_transaction_goes_with_the_outer_one,
     start::instances_that_start_at_once_migrate_once,

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Serves the participant, and tells the coordinator where.
-async fn serve<D: Home>(world: &World<D>, earnest: &Earnest<D>) {
+pub(crate) async fn serve<D: Home>(world: &World<D>, earnest: &Earnest<D>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let server = tonic::transport::Server::builder()
@@ -141,34 +141,6 @@ pub(crate) async fn p6_a_try_without_an_answer_is_no_refusal_and_cancels<D: Home
     let error = tx.try_("unheard-of", "reserve", &1).await.unwrap_err();
     assert!(matches!(error, Error::Coordinator(_)), "{error:?}");
     tx.commit().await.unwrap_err();
-}
-
-pub(crate) async fn p7_a_try_whose_answer_is_lost_is_called_again_and_runs_once<D: Home>() {
-    let world = world::<D>().await;
-    let (theirs, stock, runs) = reserving::<D>().await;
-    // The first instance is gone, the second is there.
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", nobody.local_addr().unwrap());
-    world.coordinator.knows("stock", &url, stock.resource_id());
-    drop(nobody);
-    serve(&world, &stock).await;
-    world
-        .coordinator
-        .knows("stock", "http://127.0.0.1:1", "another database");
-    let shop = world.sender().await;
-    for number in 1..=4 {
-        let mut tx = shop.begin().await.unwrap();
-        match tx.try_("stock", "reserve", &number).await {
-            Ok(()) => {
-                tx.commit().await.unwrap();
-            }
-            // Whose branch was registered for the other database.
-            Err(Error::TryUnanswered { .. }) => drop(tx),
-            Err(error) => panic!("{error:?}"),
-        }
-    }
-    let [tried, ..] = runs.counts();
-    assert_eq!(theirs.orders().await, tried as usize);
 }
 
 pub(crate) async fn messages_before_and_after_a_try_share_its_transaction<D: Home>() {
