@@ -192,6 +192,11 @@ impl From<Rejection> for ServiceError {
                 message,
                 "spread the work over several transactions",
             ),
+            Rejection::OlderNode { .. } => Self::new(
+                Code::Unavailable,
+                message,
+                "bring all coordinators of this database to this version; then the same call goes through",
+            ),
             Rejection::Untried(row) => Self::new(
                 Code::Untried,
                 message,

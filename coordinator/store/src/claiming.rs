@@ -16,11 +16,14 @@ use async_trait::async_trait;
 use earnest_protocol::{Name, NodeEpoch, Timestamp, TransactionId};
 
 use crate::{
-    CheckBackWork, ClaimRequest, Claimed, DeliveryRow, Message, StoreError, SubscriptionRow,
-    Target, TransactionRow, Work,
-    engine::delivery_work,
+    BranchKey, BranchRow, CheckBackWork, ClaimRequest, Claimed, DeliveryRow, Message, StoreError,
+    SubscriptionRow, Target, TransactionRow, Work,
+    engine::{branch_work, delivery_work},
     planted::planted,
-    sql::column::{FREE, Readable},
+    sql::{
+        branch::Content,
+        column::{FREE, Readable},
+    },
 };
 
 /// A kind of work.
@@ -28,15 +31,17 @@ use crate::{
 pub(crate) enum Kind {
     CheckBacks,
     Deliveries,
+    Branches,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 2] = [Self::CheckBacks, Self::Deliveries];
+    pub(crate) const ALL: [Self; 3] = [Self::CheckBacks, Self::Deliveries, Self::Branches];
 
     fn target(self, namespace: Name, name: Name) -> Target {
         match self {
             Self::CheckBacks => Target::Initiator(namespace, name),
             Self::Deliveries => Target::Subscription(namespace, name),
+            Self::Branches => Target::Participant(namespace, name),
         }
     }
 }
@@ -91,11 +96,18 @@ pub(crate) trait Queues: Send {
         &mut self,
         take: &Take<'_>,
     ) -> Result<Readable<DeliveryRow>, StoreError>;
-    /// For what never changes of them: no lock.
+    /// Leases calls of branches likewise.
+    async fn take_branches(&mut self, take: &Take<'_>) -> Result<Readable<BranchRow>, StoreError>;
+    /// For what never changes of them, and the decision: no lock.
     async fn transactions(
         &mut self,
         ids: &BTreeSet<TransactionId>,
     ) -> Result<Readable<TransactionRow>, StoreError>;
+    /// What all branches of `ids` say.
+    async fn branch_contents(
+        &mut self,
+        ids: &BTreeSet<TransactionId>,
+    ) -> Result<Readable<(BranchKey, Content)>, StoreError>;
     /// All messages of `ids`, in order; all or none of one transaction.
     async fn messages(
         &mut self,
@@ -256,6 +268,10 @@ async fn round<Q: Queues>(
                 let due = claimed.readable(db.take_deliveries(&take).await?);
                 deliveries(db, due, open, &mut found, claimed).await?;
             }
+            Kind::Branches => {
+                let due = claimed.readable(db.take_branches(&take).await?);
+                branches(db, due, &mut found, claimed).await?;
+            }
         }
     }
     let mut taken = 0;
@@ -338,6 +354,38 @@ async fn deliveries<Q: Queues>(
         };
         let leased = delivery_work(row, &delivery, message.clone(), Arc::clone(subscription));
         claimed.work.extend(leased.map(Work::from));
+    }
+    Ok(())
+}
+
+async fn branches<Q: Queues>(
+    db: &mut Q,
+    mut due: Vec<BranchRow>,
+    found: &mut HashMap<Target, usize>,
+    claimed: &mut Claimed,
+) -> Result<(), StoreError> {
+    due.sort_unstable_by_key(|row| (row.due, row.key));
+    let ids: BTreeSet<TransactionId> = due.iter().map(|row| row.key.transaction).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    // Read after the lease: a decision that is not seen here takes the lease with it.
+    let rows = claimed.readable(db.transactions(&ids).await?);
+    let rows: HashMap<TransactionId, TransactionRow> =
+        rows.into_iter().map(|row| (row.id, row)).collect();
+    let contents = claimed.readable(db.branch_contents(&ids).await?);
+    let mut contents: HashMap<BranchKey, Content> = contents.into_iter().collect();
+    for branch in due {
+        let target = Target::Participant(branch.namespace.clone(), branch.service.clone());
+        *found.entry(target).or_default() += 1;
+        let row = rows.get(&branch.key.transaction);
+        let (Some(row), Some(content)) = (row, contents.remove(&branch.key)) else {
+            tracing::error!(branch = %branch.key, "a due branch lacks its transaction or what it says, or they can't be read");
+            continue;
+        };
+        let content = content.of(&branch);
+        let work = branch_work(row, &branch, content);
+        claimed.work.extend(work.map(Work::from));
     }
     Ok(())
 }

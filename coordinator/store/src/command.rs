@@ -347,6 +347,14 @@ pub enum Rejection {
         /// How many it may have.
         limit: u32,
     },
+    /// A node that doesn't know branches still runs beside this one, and could not go on with it.
+    #[error(
+        "transaction {id} has branches, and a node of an older version, which doesn't know them, is still running"
+    )]
+    OlderNode {
+        /// The id.
+        id: TransactionId,
+    },
     /// More branches than a transaction may have.
     #[error("transaction {id} would have {found} branches; at most {limit} are allowed")]
     TooManyBranches {

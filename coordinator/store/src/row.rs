@@ -3,8 +3,8 @@
 use std::{fmt, time::Duration};
 
 use earnest_protocol::{
-    BranchCall, BranchState, ContentHash, Decider, DeliveryState, LeaseToken, Name, NodeEpoch,
-    Ordinal, ParkReason, RetryPolicy, State, Timestamp, Topic, TransactionId,
+    BranchCall, BranchState, ContentHash, Decider, DeliveryState, InitiatorOutcome, LeaseToken,
+    Name, NodeEpoch, Ordinal, ParkReason, RetryPolicy, State, Timestamp, Topic, TransactionId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +100,13 @@ pub struct DeliveryRow {
     pub holder: Option<NodeEpoch>,
     /// The token of the last claim.
     pub token: LeaseToken,
+}
+
+impl TransactionRow {
+    /// Whether it has to do with branches: programs that don't know them leave it, and all that belongs to it, alone.
+    pub(crate) fn is_tcc(&self) -> bool {
+        self.state.branches > 0 || self.state.options.outcome == InitiatorOutcome::Executed
+    }
 }
 
 /// What names one branch.

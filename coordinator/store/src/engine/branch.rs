@@ -38,6 +38,9 @@ impl<R: Rows> Engine<'_, R> {
             let limit = register.limit;
             return Ok(Err(Rejection::TooManyBranches { id, found, limit }));
         }
+        if count > 0 && !row.is_tcc() && !self.rows.all_know_branches()? {
+            return Ok(Err(Rejection::OlderNode { id }));
+        }
         let messages = match self.further_messages(&row, register)? {
             Ok(messages) => messages,
             Err(rejection) => return Ok(Err(rejection)),

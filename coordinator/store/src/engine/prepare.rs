@@ -1,6 +1,8 @@
 //! Prepare and Submit.
 
-use earnest_protocol::{Decision, Effect, Event, LeaseToken, Ordinal, State, transition};
+use earnest_protocol::{
+    Decision, Effect, Event, InitiatorOutcome, LeaseToken, Ordinal, State, transition,
+};
 
 use super::{Engine, Outcome, Rows};
 use crate::{NewTransaction, Rejection, Reply, StoreError, TransactionRow, planted::planted};
@@ -74,6 +76,10 @@ impl<R: Rows> Engine<'_, R> {
         }
         if self.is_too_old(new.id)? {
             return Ok(Recorded::Refused(Rejection::TooOld { id: new.id }));
+        }
+        let is_tcc = !new.branches.is_empty() || new.options.outcome == InitiatorOutcome::Executed;
+        if is_tcc && !self.rows.all_know_branches()? {
+            return Ok(Recorded::Refused(Rejection::OlderNode { id: new.id }));
         }
         if !new.options.allow_no_subscription {
             for message in &new.messages {

@@ -82,6 +82,12 @@ pub(crate) trait Rows {
     /// All of a transaction, by ordinal, each with what it says.
     fn branches(&mut self, id: TransactionId) -> Result<Vec<(BranchRow, Branch)>, StoreError>;
 
+    /// Whether every node that lives understands branches: else nobody writes any (DESIGN §6, mixed versions).
+    fn all_know_branches(&mut self) -> Result<bool, StoreError> {
+        // A database that only one program has open.
+        Ok(true)
+    }
+
     /// A call that failed.
     fn insert_attempt(&mut self, row: &AttemptRow) -> Result<(), StoreError>;
     /// Removes the record of attempt number `number` of that call, where there is one.

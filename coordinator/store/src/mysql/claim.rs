@@ -12,9 +12,11 @@ use super::{
     time::{TimeSource, now},
 };
 use crate::{
-    DeliveryRow, Message, StoreError, SubscriptionRow, Target, TransactionRow,
+    BranchKey, BranchRow, DeliveryRow, Message, StoreError, SubscriptionRow, Target,
+    TransactionRow,
     claiming::{Held, Kind, Queues, Take},
     sql::{
+        branch,
         column::{Readable, readable_rows},
         delivery, message, registry, transaction,
     },
@@ -86,6 +88,19 @@ impl Queues for MySqlQueues<'_> {
     ) -> Result<Readable<DeliveryRow>, StoreError> {
         let rows = held::take(self.db, Kind::Deliveries, take).await?;
         Ok(readable_rows("deliveries", &rows, delivery::read))
+    }
+
+    async fn take_branches(&mut self, take: &Take<'_>) -> Result<Readable<BranchRow>, StoreError> {
+        let rows = held::take(self.db, Kind::Branches, take).await?;
+        Ok(readable_rows("branches", &rows, branch::read))
+    }
+
+    async fn branch_contents(
+        &mut self,
+        ids: &BTreeSet<TransactionId>,
+    ) -> Result<Readable<(BranchKey, branch::Content)>, StoreError> {
+        let rows = fetch::branch_contents(self.db, ids).await?;
+        Ok(readable_rows("branch_contents", &rows, branch::content))
     }
 
     async fn transactions(

@@ -17,9 +17,11 @@ use super::{
     time::{TimeSource, now},
 };
 use crate::{
-    DeliveryKey, DeliveryRow, Line, Message, StoreError, SubscriptionRow, TransactionRow,
+    BranchKey, BranchRow, DeliveryKey, DeliveryRow, Line, Message, StoreError, SubscriptionRow,
+    TransactionRow,
     mark::{FIRST_INCARNATION, Found},
     sql::{
+        branch,
         column::{limit, read_row, read_rows},
         delivery, message,
         recall::LineStep,
@@ -94,6 +96,28 @@ impl Tables for MySqlTables<'_> {
         read_rows("deliveries", &rows, delivery::read)
     }
 
+    async fn branches(
+        &mut self,
+        ids: &BTreeSet<TransactionId>,
+    ) -> Result<Vec<BranchRow>, StoreError> {
+        let sql = concat!(
+            "SELECT ",
+            branch::columns!(),
+            " FROM branches FORCE INDEX (PRIMARY) WHERE transaction_id IN "
+        );
+        let after = " ORDER BY transaction_id, ordinal FOR UPDATE";
+        let rows = of(self.db, [sql, after], ids, "read branches").await?;
+        read_rows("branches", &rows, branch::read)
+    }
+
+    async fn branch_contents(
+        &mut self,
+        ids: &BTreeSet<TransactionId>,
+    ) -> Result<Vec<(BranchKey, branch::Content)>, StoreError> {
+        let rows = branch_contents(self.db, ids).await?;
+        read_rows("branch_contents", &rows, branch::content)
+    }
+
     async fn messages(
         &mut self,
         ids: &BTreeSet<TransactionId>,
@@ -154,7 +178,8 @@ impl Tables for MySqlTables<'_> {
             "SELECT ",
             now!(),
             ", (SELECT value FROM meta WHERE name = 'purge_horizon'), ",
-            found!()
+            found!(),
+            ", (SELECT MIN(format) FROM nodes)"
         );
         let row = sqlx::query(sql)
             .bind(self.time.bind())
@@ -162,15 +187,16 @@ impl Tables for MySqlTables<'_> {
             .fetch_one(&mut *self.db)
             .await
             .context("read the time")?;
-        let (now, horizon, found) = read_row("meta", &row, |mut c| {
+        let (now, horizon, found, oldest) = read_row("meta", &row, |mut c| {
             let (now, horizon) = (c.time()?, c.time_option()?);
             let found = Found {
                 incarnation: c.int_option()?.unwrap_or(FIRST_INCARNATION),
                 batches: c.int_option()?,
             };
-            Ok((now, horizon, found))
+            Ok((now, horizon, found, c.int_option()?))
         })?;
         set.put_horizon(horizon);
+        set.put_oldest(oldest);
         self.line.check(found)?;
         self.step = Some(LineStep {
             read: found.batches,
@@ -220,6 +246,18 @@ pub(super) async fn transactions(
     );
     let after = if lock { " FOR UPDATE" } else { "" };
     of(db, [sql, after], ids, "read transactions").await
+}
+
+pub(super) async fn branch_contents(
+    db: &mut MySqlConnection,
+    ids: &BTreeSet<TransactionId>,
+) -> Result<Vec<MySqlRow>, StoreError> {
+    let sql = concat!(
+        "SELECT ",
+        branch::content_columns!(),
+        " FROM branch_contents FORCE INDEX (PRIMARY) WHERE transaction_id IN "
+    );
+    of(db, [sql, ""], ids, "read what branches say").await
 }
 
 pub(super) async fn messages(

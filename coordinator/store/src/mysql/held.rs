@@ -14,6 +14,7 @@ use crate::{
     StoreError, Target,
     claiming::{Held, Kind, Take, names},
     sql::{
+        branch,
         column::{Cells, FORMAT, FREE, limit, read_rows},
         delivery, transaction,
     },
@@ -46,6 +47,7 @@ fn queue(kind: Kind) -> &'static Queue {
     match kind {
         Kind::CheckBacks => &CHECK_BACKS,
         Kind::Deliveries => &DELIVERIES,
+        Kind::Branches => &BRANCHES,
     }
 }
 
@@ -91,10 +93,30 @@ static DELIVERIES: Queue = Queue {
     by_key: " WHERE (transaction_id, ordinal, subscription) IN ",
 };
 
-/// What names a row: a transaction's id; of a delivery also its place and its subscription.
+static BRANCHES: Queue = Queue {
+    held: "SELECT namespace, service, holder FROM branches FORCE INDEX (branches_due) WHERE is_due = 1 \
+         GROUP BY is_due, namespace, service, holder ORDER BY is_due, namespace, service, holder",
+    of_holder: "SELECT transaction_id, ordinal FROM branches FORCE INDEX (branches_due) \
+         WHERE is_due = 1 AND namespace = ? AND service = ? AND holder = ? LIMIT ? FOR UPDATE SKIP LOCKED",
+    later: "(SELECT due FROM branches FORCE INDEX (branches_due) WHERE is_due = 1 AND namespace = ? \
+         AND service = ? AND holder = -1 AND due > ? ORDER BY due LIMIT 1)",
+    due: "(SELECT transaction_id, ordinal FROM branches FORCE INDEX (branches_due) WHERE is_due = 1 AND namespace = ? \
+         AND service = ? AND holder = -1 AND due <= ? AND format <= ? ORDER BY due LIMIT ? FOR UPDATE SKIP LOCKED)",
+    hold: "UPDATE branches FORCE INDEX (PRIMARY) SET holder = ",
+    lease: "UPDATE branches FORCE INDEX (PRIMARY) SET token = token + 1, holder = ",
+    read: concat!(
+        "SELECT ",
+        branch::columns!(),
+        " FROM branches FORCE INDEX (PRIMARY)"
+    ),
+    by_key: " WHERE (transaction_id, ordinal) IN ",
+};
+
+/// What names a row: a transaction's id; of a branch also its place, and of a delivery that and its subscription.
 struct Key {
     id: Vec<u8>,
-    delivery: Option<(i64, Vec<u8>)>,
+    ordinal: Option<i64>,
+    subscription: Option<Vec<u8>>,
 }
 
 impl Key {
@@ -102,12 +124,12 @@ impl Key {
     fn of(row: &MySqlRow) -> Result<Self, StoreError> {
         let broken = |why| StoreError::Corrupt(format!("a key: {why}"));
         let bytes = |at| Ok(row.bytes(at).map_err(broken)?.unwrap_or_default().to_vec());
-        let delivery = match row.len() {
-            1 => None,
-            _ => Some((row.int(1).map_err(broken)?.unwrap_or_default(), bytes(2)?)),
-        };
-        let id = bytes(0)?;
-        Ok(Self { id, delivery })
+        let ordinal = || Ok(row.int(1).map_err(broken)?.unwrap_or_default());
+        Ok(Self {
+            id: bytes(0)?,
+            ordinal: (row.len() > 1).then(ordinal).transpose()?,
+            subscription: (row.len() > 2).then(|| bytes(2)).transpose()?,
+        })
     }
 }
 
@@ -115,8 +137,12 @@ fn by_key(sql: &mut Sql, queue: &Queue, rows: &[Key]) {
     sql.push(queue.by_key);
     keys(sql, rows, |row, key| {
         let row = row.bytes(&key.id[..]);
-        match &key.delivery {
-            Some((ordinal, subscription)) => row.int(*ordinal).bytes(&subscription[..]),
+        let row = match key.ordinal {
+            Some(ordinal) => row.int(ordinal),
+            None => row,
+        };
+        match &key.subscription {
+            Some(subscription) => row.bytes(&subscription[..]),
             None => row,
         }
     });

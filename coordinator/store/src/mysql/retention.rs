@@ -29,8 +29,10 @@ const LOCK: &str =
     "SELECT id FROM transactions FORCE INDEX (PRIMARY) WHERE finished_at IS NOT NULL AND id IN ";
 const KEYS: &str = "SELECT DISTINCT namespace, subscription, order_key FROM deliveries FORCE INDEX (PRIMARY) \
      WHERE order_key IS NOT NULL AND transaction_id IN ";
-const REMOVE: [&str; 4] = [
+const REMOVE: [&str; 6] = [
     "DELETE m FROM messages m FORCE INDEX (PRIMARY) WHERE m.transaction_id IN ",
+    "DELETE b FROM branches b FORCE INDEX (PRIMARY) WHERE b.transaction_id IN ",
+    "DELETE c FROM branch_contents c FORCE INDEX (PRIMARY) WHERE c.transaction_id IN ",
     "DELETE a FROM attempts a FORCE INDEX (attempts_transaction) WHERE a.transaction_id IN ",
     "DELETE d FROM deliveries d FORCE INDEX (PRIMARY) WHERE d.transaction_id IN ",
     "DELETE t FROM transactions t FORCE INDEX (PRIMARY) WHERE t.id IN ",

@@ -8,7 +8,7 @@ use sqlx::{MySql, QueryBuilder};
 
 use earnest_protocol::TransactionId;
 
-use crate::{DeliveryKey, sql::delivery};
+use crate::{BranchKey, DeliveryKey, sql::delivery};
 
 /// Rows of one statement at most. (MariaDB takes an IN of 1000 for a join, and a statement has at most 65,535 parameters.)
 pub(super) const ROWS: usize = 512;
@@ -95,6 +95,11 @@ impl Row<'_> {
     /// A transaction.
     pub(super) fn id(self, id: &TransactionId) -> Self {
         self.bytes(&id.as_bytes()[..])
+    }
+
+    /// The two columns of a branch's key.
+    pub(super) fn branch(self, key: &BranchKey) -> Self {
+        self.id(&key.transaction).int(i64::from(key.ordinal.0))
     }
 
     /// The three columns of a delivery's key.

@@ -14,9 +14,10 @@ use super::{
     rows::{ROWS, Row, Sql, table, values},
 };
 use crate::{
-    StoreError, TransactionRow,
+    BranchRow, StoreError, TransactionRow,
     sql::{
-        column::{FORMAT, holder, micros},
+        branch,
+        column::{FORMAT, format, holder, micros},
         delivery, message,
         recall::LineStep,
         record, transaction,
@@ -37,6 +38,16 @@ const INSERT_MESSAGES: &str = concat!(
     message::columns!(),
     ", ordinal) VALUES "
 );
+const INSERT_BRANCHES: &str = concat!(
+    "INSERT INTO branches (",
+    branch::columns!(),
+    ", is_due) VALUES "
+);
+const INSERT_BRANCH_CONTENTS: &str = concat!(
+    "INSERT INTO branch_contents (",
+    branch::content_columns!(),
+    ") VALUES "
+);
 const INSERT_DELIVERIES: &str = concat!(
     "INSERT INTO deliveries (",
     delivery::columns!(),
@@ -55,8 +66,14 @@ const STEP_TRANSACTIONS: &str = " v STRAIGHT_JOIN transactions t FORCE INDEX (PR
      SET t.phase = v.phase, t.parked = v.parked, t.in_progress_answers = v.in_progress_answers, \
      t.unanswered = v.unanswered, t.open_effects = v.open_effects, t.parked_effects = v.parked_effects, \
      t.decided_at = v.decided_at, t.decided_by = v.decided_by, t.finished_at = v.finished_at, t.check_due = v.check_due, \
-     t.check_attempts = v.check_attempts, t.holder = v.holder, t.token = v.token, t.revision = v.revision \
+     t.check_attempts = v.check_attempts, t.holder = v.holder, t.token = v.token, t.revision = v.revision, \
+     t.branches = v.branches, t.untried = v.untried, t.message_count = v.message_count, t.format = v.format \
      WHERE t.revision = v.was";
+const STEP_BRANCHES: &str = " v STRAIGHT_JOIN branches b FORCE INDEX (PRIMARY) \
+     ON b.transaction_id = v.id AND b.ordinal = v.ordinal \
+     SET b.state = v.state, b.attempts = v.attempts, b.due = v.due, b.done_at = v.done_at, b.parked = v.parked, \
+     b.holder = v.holder, b.token = v.token, b.is_due = v.is_due \
+     WHERE b.token = v.was_token AND b.state = v.was_state";
 const STEP_DELIVERIES: &str = " v STRAIGHT_JOIN deliveries d FORCE INDEX (PRIMARY) \
      ON d.transaction_id = v.id AND d.ordinal = v.ordinal AND d.subscription = v.subscription \
      SET d.state = v.state, d.attempts = v.attempts, d.due = v.due, d.done_at = v.done_at, d.parked = v.parked, \
@@ -65,7 +82,8 @@ const STEP_DELIVERIES: &str = " v STRAIGHT_JOIN deliveries d FORCE INDEX (PRIMAR
 const REMOVE_DELIVERIES: &str = " v STRAIGHT_JOIN deliveries d FORCE INDEX (PRIMARY) \
      ON d.transaction_id = v.id AND d.ordinal = v.ordinal AND d.subscription = v.subscription";
 const REMOVE_ATTEMPTS: &str = " v STRAIGHT_JOIN attempts a FORCE INDEX (attempts_transaction) ON a.transaction_id = v.id \
-     WHERE a.ordinal <=> v.ordinal AND a.subscription <=> v.subscription AND a.number = v.number";
+     WHERE a.ordinal <=> v.ordinal AND a.subscription <=> v.subscription \
+     AND a.branch_call <=> v.branch_call AND a.number = v.number";
 
 /// Writes, and moves the line on, or says that another node was there first. False: there was nothing to write. `packet` is what
 /// the server takes in one statement, in bytes.
@@ -83,6 +101,7 @@ pub(super) async fn write(
     }
     transactions(db, writes).await?;
     messages(db, writes, packet).await?;
+    branches(db, writes, packet).await?;
     deliveries(db, writes).await?;
     records(db, writes).await?;
     Ok(true)
@@ -124,7 +143,7 @@ async fn transactions(db: &mut MySqlConnection, writes: &Writes<'_>) -> Result<(
         values(&mut sql, rows, |row, r| {
             let row = row
                 .id(&r.id)
-                .int(FORMAT)
+                .int(format(r.is_tcc()))
                 .bytes(r.namespace.as_str().as_bytes())
                 .bytes(r.initiator.as_ref().map(|name| name.as_str().as_bytes()))
                 .text(r.resource_id.as_str())
@@ -138,7 +157,7 @@ async fn transactions(db: &mut MySqlConnection, writes: &Writes<'_>) -> Result<(
                 .int(transaction::on_budget_spent(r))
                 .int(i64::from(r.state.options.check_back_budget))
                 .int(i64::from(r.state.options.allow_no_subscription));
-            state(row, r).int(r.revision)
+            state(row, r)
         });
         exactly(db, sql, "new transactions", rows.len()).await?;
     }
@@ -160,10 +179,16 @@ async fn transactions(db: &mut MySqlConnection, writes: &Writes<'_>) -> Result<(
             "holder",
             "token",
             "revision",
+            "branches",
+            "untried",
+            "message_count",
+            "format",
         ];
         let mut sql = Sql::new("UPDATE ");
         table(&mut sql, &names, rows, |row, (was, r)| {
-            state(row.id(&r.id).int(*was), r).int(r.revision)
+            state(row.id(&r.id).int(*was), r)
+                .int(i64::from(r.message_count))
+                .int(format(r.is_tcc()))
         });
         sql.push(STEP_TRANSACTIONS);
         exactly(db, sql, "transactions", rows.len()).await?;
@@ -171,7 +196,7 @@ async fn transactions(db: &mut MySqlConnection, writes: &Writes<'_>) -> Result<(
     Ok(())
 }
 
-/// From `phase` to `token`.
+/// From `phase` to the end of a transaction's columns.
 fn state<'a>(row: Row<'a>, r: &TransactionRow) -> Row<'a> {
     row.int(transaction::phase_number(r.state.phase))
         .text(r.state.parked.as_ref().map(ParkReason::as_str))
@@ -186,6 +211,9 @@ fn state<'a>(row: Row<'a>, r: &TransactionRow) -> Row<'a> {
         .int(i64::from(r.check_attempts))
         .int(holder(r.holder))
         .int(r.token.0)
+        .int(r.revision)
+        .int(i64::from(r.state.branches))
+        .int(i64::from(r.state.untried))
 }
 
 async fn messages(
@@ -230,7 +258,7 @@ fn parts(
             // The server would only hang up.
             return Err(StoreError::Rejected {
                 context: format!(
-                    "record a message: with its headers it has {size} bytes, and the server's max_allowed_packet is \
+                    "record a message or a branch: with all that it says it has {size} bytes, and the server's max_allowed_packet is \
                      {packet}: raise that, or lower limits.payload_bytes"
                 ),
                 source: None,
@@ -248,12 +276,90 @@ fn parts(
     Ok(parts)
 }
 
+async fn branches(
+    db: &mut MySqlConnection,
+    writes: &Writes<'_>,
+    packet: usize,
+) -> Result<(), Failure> {
+    let new = &writes.new_branches;
+    for rows in new.chunks(ROWS) {
+        let mut sql = Sql::new(INSERT_BRANCHES);
+        values(&mut sql, rows, |row, (r, _)| {
+            let row = row
+                .branch(&r.key)
+                .int(FORMAT)
+                .bytes(r.namespace.as_str().as_bytes())
+                .bytes(r.service.as_str().as_bytes())
+                .int(branch::state_number(r.state))
+                .int(i64::from(r.attempts))
+                .int(r.due.map(Timestamp::as_micros))
+                .int(r.created_at.as_micros());
+            end_of_branch(row, r)
+        });
+        exactly(db, sql, "new branches", rows.len()).await?;
+    }
+    let sizes = new.iter().map(|(_, content)| {
+        content.payload.len() + content.resource_id.len() + content.content_type.len() + 1_024
+    });
+    for part in parts(sizes, packet)? {
+        let rows = &new[part];
+        let mut sql = Sql::new(INSERT_BRANCH_CONTENTS);
+        values(&mut sql, rows, |row, (r, content)| {
+            row.branch(&r.key)
+                .bytes(content.action.as_str().as_bytes())
+                .text(content.resource_id.as_str())
+                .text(content.content_type.as_str())
+                .bytes(content.payload.as_ref())
+        });
+        exactly(db, sql, "what new branches say", rows.len()).await?;
+    }
+    for rows in writes.branches.chunks(ROWS) {
+        let names = [
+            "id",
+            "ordinal",
+            "was_token",
+            "was_state",
+            "state",
+            "attempts",
+            "due",
+            "done_at",
+            "parked",
+            "holder",
+            "token",
+            "is_due",
+        ];
+        let mut sql = Sql::new("UPDATE ");
+        table(&mut sql, &names, rows, |row, (was, r)| {
+            let row = row
+                .branch(&r.key)
+                .int(was.token.0)
+                .int(branch::state_number(was.state))
+                .int(branch::state_number(r.state))
+                .int(i64::from(r.attempts))
+                .int(r.due.map(Timestamp::as_micros));
+            end_of_branch(row, r)
+        });
+        sql.push(STEP_BRANCHES);
+        exactly(db, sql, "branches", rows.len()).await?;
+    }
+    Ok(())
+}
+
+/// From `done_at` to `is_due`.
+fn end_of_branch<'a>(row: Row<'a>, r: &BranchRow) -> Row<'a> {
+    row.int(r.done_at.map(Timestamp::as_micros))
+        .text(r.parked.as_ref().map(ParkReason::as_str))
+        .int(holder(r.holder))
+        .int(r.token.0)
+        .int(i64::from(r.due.is_some()))
+}
+
 async fn deliveries(db: &mut MySqlConnection, writes: &Writes<'_>) -> Result<(), Failure> {
     for rows in writes.new_deliveries.chunks(ROWS) {
         let mut sql = Sql::new(INSERT_DELIVERIES);
-        values(&mut sql, rows, |row, r| {
+        values(&mut sql, rows, |row, (is_tcc, r)| {
             row.key(&r.key)
-                .int(FORMAT)
+                .int(format(*is_tcc))
                 .bytes(r.namespace.as_str().as_bytes())
                 .int(delivery::state_number(r.state))
                 .int(i64::from(r.attempts))
@@ -321,10 +427,11 @@ async fn records(db: &mut MySqlConnection, writes: &Writes<'_>) -> Result<(), Fa
     for rows in writes.attempts.chunks(ROWS) {
         let mut sql = Sql::new(INSERT_ATTEMPTS);
         values(&mut sql, rows, |row, r| {
-            let (ordinal, subscription) = record::attempt_kind(&r.kind);
+            let kind = record::attempt_kind(&r.kind);
             row.id(&r.transaction)
-                .int(ordinal)
-                .bytes(subscription.map(str::as_bytes))
+                .int(kind.ordinal)
+                .bytes(kind.subscription.map(str::as_bytes))
+                .int(kind.branch_call)
                 .int(i64::from(r.number))
                 .int(r.at.as_micros())
                 .text(r.node.as_str())
@@ -337,12 +444,13 @@ async fn records(db: &mut MySqlConnection, writes: &Writes<'_>) -> Result<(), Fa
     }
     for rows in writes.removed_attempts.chunks(ROWS) {
         let mut sql = Sql::new("DELETE a FROM ");
-        let names = ["id", "ordinal", "subscription", "number"];
+        let names = ["id", "ordinal", "subscription", "branch_call", "number"];
         table(&mut sql, &names, rows, |row, (id, kind, number)| {
-            let (ordinal, subscription) = record::attempt_kind(kind);
+            let kind = record::attempt_kind(kind);
             row.id(id)
-                .int(ordinal)
-                .bytes(subscription.map(str::as_bytes))
+                .int(kind.ordinal)
+                .bytes(kind.subscription.map(str::as_bytes))
+                .int(kind.branch_call)
                 .int(i64::from(*number))
         });
         sql.push(REMOVE_ATTEMPTS);

@@ -19,10 +19,12 @@ use super::{
     time::{TimeSource, now},
 };
 use crate::{
-    DeliveryKey, DeliveryRow, Line, Message, StoreError, SubscriptionRow, TransactionRow,
+    BranchKey, BranchRow, DeliveryKey, DeliveryRow, Line, Message, StoreError, SubscriptionRow,
+    TransactionRow,
     mark::{FIRST_INCARNATION, Found},
     planted::planted,
     sql::{
+        branch,
         column::{limit, read_rows},
         delivery, message,
         recall::LineStep,
@@ -104,6 +106,28 @@ impl Tables for PgTables<'_> {
         read_rows("deliveries", &rows, delivery::read)
     }
 
+    async fn branches(
+        &mut self,
+        ids: &BTreeSet<TransactionId>,
+    ) -> Result<Vec<BranchRow>, StoreError> {
+        const LOCK: &str = concat!(
+            "SELECT ",
+            branch::columns!(),
+            " FROM branches WHERE transaction_id = ANY($1) AND transaction_id >= $2 AND transaction_id <= $3 \
+             ORDER BY transaction_id, ordinal FOR UPDATE"
+        );
+        let rows = of(self.db, LOCK, ids, "read branches").await?;
+        read_rows("branches", &rows, branch::read)
+    }
+
+    async fn branch_contents(
+        &mut self,
+        ids: &BTreeSet<TransactionId>,
+    ) -> Result<Vec<(BranchKey, branch::Content)>, StoreError> {
+        let rows = branch_contents(self.db, ids).await?;
+        read_rows("branch_contents", &rows, branch::content)
+    }
+
     async fn messages(
         &mut self,
         ids: &BTreeSet<TransactionId>,
@@ -155,7 +179,8 @@ impl Tables for PgTables<'_> {
             "SELECT ",
             now!(),
             ", (SELECT value FROM meta WHERE name = 'purge_horizon'), ",
-            found!()
+            found!(),
+            ", (SELECT min(format) FROM nodes)"
         );
         let row = sqlx::query(sql)
             .bind(self.time.bind())
@@ -165,6 +190,8 @@ impl Tables for PgTables<'_> {
             .context("read the time")?;
         let horizon: Option<i64> = row.try_get(1).context("read the purge horizon")?;
         set.put_horizon(horizon.map(Timestamp::from_micros));
+        let oldest: Option<i16> = row.try_get(4).context("read how old the nodes are")?;
+        set.put_oldest(oldest.map(i64::from));
         let now = Timestamp::from_micros(row.try_get(0).context("read the time")?);
         let incarnation: Option<i64> = row.try_get(2).context("read the incarnation")?;
         let found = Found {
@@ -227,6 +254,18 @@ pub(super) async fn transactions(
         " FROM transactions WHERE id = ANY($1) AND id >= $2 AND id <= $3 ORDER BY id FOR UPDATE"
     );
     of(db, if lock { LOCK } else { READ }, ids, "read transactions").await
+}
+
+pub(super) async fn branch_contents(
+    db: &mut PgConnection,
+    ids: &BTreeSet<TransactionId>,
+) -> Result<Vec<PgRow>, StoreError> {
+    const READ: &str = concat!(
+        "SELECT ",
+        branch::content_columns!(),
+        " FROM branch_contents WHERE transaction_id = ANY($1) AND transaction_id >= $2 AND transaction_id <= $3"
+    );
+    of(db, READ, ids, "read what branches say").await
 }
 
 pub(super) async fn messages(

@@ -90,7 +90,7 @@ async fn make_ranges(
         )
     });
     let sql = format!(
-        "{}UPDATE ranges SET until = {}",
+        "{}UPDATE id_ranges SET until = {}",
         bounds.concat(),
         oldest.until
     );

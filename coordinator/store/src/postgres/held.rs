@@ -11,6 +11,7 @@ use crate::{
     StoreError, Target,
     claiming::{Held, Kind, Take, names},
     sql::{
+        branch,
         column::{FORMAT, limit},
         delivery, transaction,
     },
@@ -33,6 +34,7 @@ fn queue(kind: Kind) -> &'static Queue {
     match kind {
         Kind::CheckBacks => &CHECK_BACKS,
         Kind::Deliveries => &DELIVERIES,
+        Kind::Branches => &BRANCHES,
     }
 }
 
@@ -101,6 +103,25 @@ static DELIVERIES: Queue = Queue {
          AND subscription = k.b AND holder = -1 AND due <= $2 AND format <= $6 ORDER BY due LIMIT k.wanted FOR UPDATE SKIP LOCKED) w) \
          RETURNING ",
         delivery::columns!()
+    ),
+};
+
+static BRANCHES: Queue = Queue {
+    held: held!("branches", "service", "due IS NOT NULL"),
+    free: "UPDATE branches SET holder = -1 WHERE (transaction_id, ordinal) IN (SELECT w.transaction_id, w.ordinal \
+         FROM unnest($1::text[], $2::text[], $3::bigint[]) AS k (a, b, c) CROSS JOIN LATERAL \
+         (SELECT transaction_id, ordinal FROM branches WHERE due IS NOT NULL AND namespace = k.a AND service = k.b \
+         AND holder = k.c FOR UPDATE SKIP LOCKED) w)",
+    later: "SELECT min(w.due) FROM unnest($1::text[], $2::text[]) AS k (a, b) CROSS JOIN LATERAL \
+         (SELECT due FROM branches WHERE due IS NOT NULL AND namespace = k.a AND service = k.b \
+         AND holder = -1 AND due > $3 ORDER BY due LIMIT 1) w",
+    take: concat!(
+        "UPDATE branches SET holder = $1, token = token + 1 WHERE (transaction_id, ordinal) IN \
+         (SELECT w.transaction_id, w.ordinal FROM unnest($3::text[], $4::text[], $5::bigint[]) AS k (a, b, wanted) \
+         CROSS JOIN LATERAL (SELECT transaction_id, ordinal FROM branches WHERE due IS NOT NULL AND namespace = k.a \
+         AND service = k.b AND holder = -1 AND due <= $2 AND format <= $6 ORDER BY due LIMIT k.wanted \
+         FOR UPDATE SKIP LOCKED) w) RETURNING ",
+        branch::columns!()
     ),
 };
 

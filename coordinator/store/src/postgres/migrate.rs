@@ -6,15 +6,17 @@ use super::error::failed;
 use crate::StoreError;
 
 /// In order, only ever added to: entry n brings a database from version n to n + 1.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../../migrations/postgres/0001_message_confirmation.sql"),
     include_str!("../../migrations/postgres/0002_lost_writes.sql"),
     include_str!("../../migrations/postgres/0003_history_by_ranges.sql"),
     include_str!("../../migrations/postgres/0004_mixed_versions.sql"),
+    include_str!("../../migrations/postgres/0005_branches.sql"),
+    include_str!("../../migrations/postgres/0006_branches_by_ranges.sql"),
 ];
 
-/// The one that an engine without declarative partitions is spared: the purge deletes rows there.
-const RANGES: i64 = 2;
+/// Those that an engine without declarative partitions is spared: the purge deletes rows there.
+const RANGES: [i64; 2] = [2, 5];
 
 /// The version that this program writes.
 const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -39,7 +41,7 @@ pub(super) async fn migrate(db: &mut PgConnection, shown: &str) -> Result<(), St
                 .fetch_one(&mut *db)
                 .await?;
         for (at, migration) in (0..).zip(MIGRATIONS).filter(|(at, _)| *at >= version) {
-            if at != RANGES || has_partitions(db).await? {
+            if !RANGES.contains(&at) || has_partitions(db).await? {
                 db.execute(migration).await?;
             }
             sqlx::query("UPDATE earnest.schema_version SET version = $1")

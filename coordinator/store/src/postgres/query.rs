@@ -9,6 +9,7 @@ use crate::{
     AuditRow, Backlog, Cursor, Detail, Page, QueryStore, StoreError, TransactionFilter,
     TransactionRow,
     sql::{
+        branch,
         column::{limit, micros, read_row, read_rows},
         delivery, message, record, transaction,
     },
@@ -68,14 +69,18 @@ impl QueryStore for PostgresStore {
                 .context(context)
         };
         let messages = all(MESSAGES).await?;
+        let branches = all(BRANCHES).await?;
+        let contents = all(BRANCH_CONTENTS).await?;
         let deliveries = all(DELIVERIES).await?;
         let attempts = all(ATTEMPTS_OF).await?;
         reading.rollback().await.context(context)?;
         let messages = read_rows("messages", &messages, message::read)?;
+        let branches = read_rows("branches", &branches, branch::read)?;
+        let contents = read_rows("branch_contents", &contents, branch::content)?;
         Ok(Some(Detail {
             transaction: read_row("transactions", &row, transaction::read)?,
             messages: messages.into_iter().map(|(_, message)| message).collect(),
-            branches: vec![],
+            branches: branch::whole(branches, contents)?,
             deliveries: read_rows("deliveries", &deliveries, delivery::read)?,
             attempts: read_rows("attempts", &attempts, record::attempt)?,
         }))
@@ -160,6 +165,16 @@ const MESSAGES: &str = concat!(
     "SELECT ",
     message::columns!(),
     " FROM messages WHERE transaction_id = $1 ORDER BY ordinal"
+);
+const BRANCHES: &str = concat!(
+    "SELECT ",
+    branch::columns!(),
+    " FROM branches WHERE transaction_id = $1 ORDER BY ordinal"
+);
+const BRANCH_CONTENTS: &str = concat!(
+    "SELECT ",
+    branch::content_columns!(),
+    " FROM branch_contents WHERE transaction_id = $1"
 );
 const DELIVERIES: &str = concat!(
     "SELECT ",

@@ -15,16 +15,18 @@ use crate::{StoreError, sql::column::limit};
 
 /// The tables that have ranges, in the order in which batches come to them: the column of the id, and what else is said of
 /// a table.
-pub(super) const TABLES: [(&str, &str, &str); 4] = [
+pub(super) const TABLES: [(&str, &str, &str); 6] = [
     ("transactions", "id", " WITH (fillfactor = 75)"),
     ("messages", "transaction_id", ""),
+    ("branches", "transaction_id", " WITH (fillfactor = 75)"),
+    ("branch_contents", "transaction_id", ""),
     ("deliveries", "transaction_id", " WITH (fillfactor = 75)"),
     ("attempts", "transaction_id", ""),
 ];
 /// Who waits for the tables holds up everybody who comes later.
 const PATIENCE: &str = "SET LOCAL lock_timeout = '500ms'";
-const LOCK: &str = "LOCK TABLE ONLY transactions, ONLY messages, ONLY deliveries, ONLY attempts \
-     IN ACCESS EXCLUSIVE MODE";
+const LOCK: &str = "LOCK TABLE ONLY transactions, ONLY messages, ONLY branches, ONLY branch_contents, ONLY deliveries, \
+     ONLY attempts IN ACCESS EXCLUSIVE MODE";
 /// So many ranges make up the retention: what is finished is kept longer by one of them at most.
 const PER_RETENTION: u32 = 8;
 const SHORTEST: Duration = Duration::from_secs(10);
@@ -71,14 +73,14 @@ pub(super) fn first_id(time: Timestamp) -> Uuid {
 /// The ranges there are, from the oldest on; none where the tables have no ranges (CockroachDB).
 pub(super) async fn ranges(db: &mut PgConnection) -> Result<Vec<Range>, StoreError> {
     let context = "list the ranges of history";
-    let has_ranges: bool = sqlx::query_scalar("SELECT to_regclass('ranges') IS NOT NULL")
+    let has_ranges: bool = sqlx::query_scalar("SELECT to_regclass('id_ranges') IS NOT NULL")
         .fetch_one(&mut *db)
         .await
         .context(context)?;
     if !has_ranges {
         return Ok(Vec::new());
     }
-    let rows: Vec<(i64, i64)> = sqlx::query_as("SELECT since, until FROM ranges ORDER BY since")
+    let rows: Vec<(i64, i64)> = sqlx::query_as("SELECT since, until FROM id_ranges ORDER BY since")
         .fetch_all(db)
         .await
         .context(context)?;
@@ -111,10 +113,10 @@ pub(super) async fn make(
     let context = "make a range of history";
     db.execute(PATIENCE).await.context(context)?;
     // One node at a time, while others still read.
-    db.execute("LOCK TABLE ranges IN SHARE ROW EXCLUSIVE MODE")
+    db.execute("LOCK TABLE id_ranges IN SHARE ROW EXCLUSIVE MODE")
         .await
         .context(context)?;
-    let since: i64 = sqlx::query_scalar("SELECT max(until) FROM ranges")
+    let since: i64 = sqlx::query_scalar("SELECT max(until) FROM id_ranges")
         .fetch_one(&mut *db)
         .await
         .context(context)?;
@@ -139,7 +141,7 @@ pub(super) async fn make(
         );
         db.execute(AssertSqlSafe(sql)).await.context(context)?;
     }
-    sqlx::query("INSERT INTO ranges (since, until) VALUES ($1, $2)")
+    sqlx::query("INSERT INTO id_ranges (since, until) VALUES ($1, $2)")
         .bind(range.since)
         .bind(range.until)
         .execute(db)
@@ -201,7 +203,7 @@ pub(super) async fn is_needed(db: &mut PgConnection, range: Range) -> Result<boo
 pub(super) async fn drop(db: &mut PgConnection, range: Range) -> Result<bool, StoreError> {
     let context = "drop a range of history";
     db.execute(PATIENCE).await.context(context)?;
-    let taken = sqlx::query("DELETE FROM ranges WHERE since = $1 AND since > 0")
+    let taken = sqlx::query("DELETE FROM id_ranges WHERE since = $1 AND since > 0")
         .bind(range.since)
         .execute(&mut *db)
         .await

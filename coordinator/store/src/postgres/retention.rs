@@ -37,6 +37,10 @@ pub(super) const REMOVE: &str = "WITH gone AS (DELETE FROM transactions WHERE id
      AND id >= $3 AND id <= $4 RETURNING id), \
      m AS (DELETE FROM messages WHERE transaction_id IN (SELECT id FROM gone) \
      AND transaction_id >= $3 AND transaction_id <= $4), \
+     b AS (DELETE FROM branches WHERE transaction_id IN (SELECT id FROM gone) \
+     AND transaction_id >= $3 AND transaction_id <= $4), \
+     c AS (DELETE FROM branch_contents WHERE transaction_id IN (SELECT id FROM gone) \
+     AND transaction_id >= $3 AND transaction_id <= $4), \
      a AS (DELETE FROM attempts WHERE transaction_id IN (SELECT id FROM gone) \
      AND transaction_id >= $3 AND transaction_id <= $4), \
      d AS (DELETE FROM deliveries WHERE transaction_id IN (SELECT id FROM gone) \

@@ -15,10 +15,11 @@ use super::{
     fetch::uuid,
 };
 use crate::{
-    DeliveryKey, StoreError, TransactionRow,
+    BranchKey, DeliveryKey, StoreError, TransactionRow,
     planted::planted,
     sql::{
-        column::{FORMAT, holder, micros},
+        branch,
+        column::{FORMAT, format, holder, micros},
         delivery, message,
         recall::LineStep,
         record, transaction,
@@ -35,13 +36,25 @@ const STEP_TRANSACTIONS: &str = "UPDATE transactions t SET phase = v.phase, park
                  in_progress_answers = v.in_progress_answers, unanswered = v.unanswered, \
                  open_effects = v.open_effects, parked_effects = v.parked_effects, decided_at = v.decided_at, \
                  decided_by = v.decided_by, finished_at = v.finished_at, check_due = v.check_due, \
-                 check_attempts = v.check_attempts, holder = v.holder, token = v.token, revision = v.revision \
-                 FROM";
+                 check_attempts = v.check_attempts, holder = v.holder, token = v.token, revision = v.revision, \
+                 branches = v.branches, untried = v.untried, message_count = v.message_count, format = v.format FROM";
 const INSERT_MESSAGES: &str = concat!(
     "INSERT INTO messages (",
     message::columns!(),
     ", ordinal) SELECT * FROM"
 );
+const INSERT_BRANCHES: &str = concat!(
+    "INSERT INTO branches (",
+    branch::columns!(),
+    ") SELECT * FROM"
+);
+const INSERT_BRANCH_CONTENTS: &str = concat!(
+    "INSERT INTO branch_contents (",
+    branch::content_columns!(),
+    ") SELECT * FROM"
+);
+const STEP_BRANCHES: &str = "UPDATE branches b SET state = v.state, attempts = v.attempts, due = v.due, \
+                 done_at = v.done_at, parked = v.parked, holder = v.holder, token = v.token FROM";
 const INSERT_DELIVERIES: &str = concat!(
     "INSERT INTO deliveries (",
     delivery::columns!(),
@@ -69,6 +82,7 @@ pub(super) async fn write(
     let mut parts = Parts::default();
     parts.transactions(writes);
     parts.messages(writes)?;
+    parts.branches(writes);
     parts.deliveries(writes);
     parts.records(writes);
     if parts.names.is_empty() {
@@ -176,7 +190,7 @@ impl Parts {
         if !rows.is_empty() {
             self.part("new_transactions", rows.len(), INSERT_TRANSACTIONS)
                 .of("uuid", rows, |r| uuid(&r.id))
-                .of("bigint", rows, |_| FORMAT)
+                .of("bigint", rows, |r| format(r.is_tcc()))
                 .of("text", rows, |r| r.namespace.as_str())
                 .of("text", rows, |r| r.initiator.as_ref().map(Name::as_str))
                 .of("text", rows, |r| r.resource_id.as_str())
@@ -193,7 +207,6 @@ impl Parts {
                 })
                 .of("boolean", rows, |r| r.state.options.allow_no_subscription)
                 .state(rows)
-                .of("bigint", rows, |r| r.revision)
                 .end(" ON CONFLICT (id) DO NOTHING RETURNING 1)");
         }
         let rows = &writes.transactions[..];
@@ -203,10 +216,12 @@ impl Parts {
                 .of("uuid", rows, |(_, r)| uuid(&r.id))
                 .of("bigint", rows, |(read, _)| *read)
                 .state(&state)
-                .of("bigint", rows, |(_, r)| r.revision)
+                .of("bigint", rows, |(_, r)| i64::from(r.message_count))
+                .of("bigint", rows, |(_, r)| format(r.is_tcc()))
                 .on(
                     " AS v (id, read, phase, parked, in_progress_answers, unanswered, open_effects, parked_effects, \
-                     decided_at, decided_by, finished_at, check_due, check_attempts, holder, token, revision) \
+                     decided_at, decided_by, finished_at, check_due, check_attempts, holder, token, revision, branches, \
+                     untried, message_count, format) \
                      WHERE t.id = v.id AND t.revision = v.read",
                 )
                 .between("t.id", rows, |(_, r)| uuid(&r.id));
@@ -234,12 +249,67 @@ impl Parts {
         Ok(())
     }
 
-    fn deliveries(&mut self, writes: &Writes<'_>) {
-        let rows = &writes.new_deliveries[..];
+    fn branches(&mut self, writes: &Writes<'_>) {
+        let rows = &writes.new_branches[..];
         if !rows.is_empty() {
+            self.part("new_branches", rows.len(), INSERT_BRANCHES)
+                .branch(rows, |(r, _)| r.key)
+                .of("bigint", rows, |_| FORMAT)
+                .of("text", rows, |(r, _)| r.namespace.as_str())
+                .of("text", rows, |(r, _)| r.service.as_str())
+                .of("bigint", rows, |(r, _)| branch::state_number(r.state))
+                .of("bigint", rows, |(r, _)| i64::from(r.attempts))
+                .of("bigint", rows, |(r, _)| r.due.map(Timestamp::as_micros))
+                .of("bigint", rows, |(r, _)| r.created_at.as_micros())
+                .of("bigint", rows, |(r, _)| r.done_at.map(Timestamp::as_micros))
+                .of("text", rows, |(r, _)| {
+                    r.parked.as_ref().map(ParkReason::as_str)
+                })
+                .of("bigint", rows, |(r, _)| holder(r.holder))
+                .of("bigint", rows, |(r, _)| r.token.0)
+                .end(" ON CONFLICT DO NOTHING RETURNING 1)");
+            self.part("new_branch_contents", rows.len(), INSERT_BRANCH_CONTENTS)
+                .branch(rows, |(r, _)| r.key)
+                .of("text", rows, |(_, content)| content.action.as_str())
+                .of("text", rows, |(_, content)| content.resource_id.as_str())
+                .of("text", rows, |(_, content)| content.content_type.as_str())
+                .of("bytea", rows, |(_, content)| content.payload.as_ref())
+                .end(" ON CONFLICT DO NOTHING RETURNING 1)");
+        }
+        let rows = &writes.branches[..];
+        if !rows.is_empty() {
+            self.part("stepped_branches", rows.len(), STEP_BRANCHES)
+                .branch(rows, |(_, r)| r.key)
+                .of("bigint", rows, |(read, _)| read.token.0)
+                .of("bigint", rows, |(read, _)| branch::state_number(read.state))
+                .of("bigint", rows, |(_, r)| branch::state_number(r.state))
+                .of("bigint", rows, |(_, r)| i64::from(r.attempts))
+                .of("bigint", rows, |(_, r)| r.due.map(Timestamp::as_micros))
+                .of("bigint", rows, |(_, r)| {
+                    r.done_at.map(Timestamp::as_micros)
+                })
+                .of("text", rows, |(_, r)| {
+                    r.parked.as_ref().map(ParkReason::as_str)
+                })
+                .of("bigint", rows, |(_, r)| holder(r.holder))
+                .of("bigint", rows, |(_, r)| r.token.0)
+                .on(
+                    " AS v (id, ordinal, read_token, read_state, state, attempts, due, done_at, parked, holder, token) \
+                     WHERE b.transaction_id = v.id AND b.ordinal = v.ordinal AND b.token = v.read_token \
+                     AND b.state = v.read_state",
+                )
+                .between("b.transaction_id", rows, |(_, r)| uuid(&r.key.transaction));
+        }
+    }
+
+    fn deliveries(&mut self, writes: &Writes<'_>) {
+        let is_tcc: Vec<bool> = writes.new_deliveries.iter().map(|(is, _)| *is).collect();
+        let rows: Vec<_> = writes.new_deliveries.iter().map(|(_, row)| *row).collect();
+        if !rows.is_empty() {
+            let rows = &rows[..];
             self.part("new_deliveries", rows.len(), INSERT_DELIVERIES)
                 .key(rows, |r| &r.key)
-                .of("bigint", rows, |_| FORMAT)
+                .of("bigint", &is_tcc, |is_tcc| format(*is_tcc))
                 .of("text", rows, |r| r.namespace.as_str())
                 .of("bigint", rows, |r| delivery::state_number(r.state))
                 .of("bigint", rows, |r| i64::from(r.attempts))
@@ -292,8 +362,11 @@ impl Parts {
         if !rows.is_empty() {
             self.part("new_attempts", rows.len(), INSERT_ATTEMPTS)
                 .of("uuid", rows, |r| uuid(&r.transaction))
-                .of("bigint", rows, |r| record::attempt_kind(&r.kind).0)
-                .of("text", rows, |r| record::attempt_kind(&r.kind).1)
+                .of("bigint", rows, |r| record::attempt_kind(&r.kind).ordinal)
+                .of("text", rows, |r| record::attempt_kind(&r.kind).subscription)
+                .of("bigint", rows, |r| {
+                    record::attempt_kind(&r.kind).branch_call
+                })
                 .of("bigint", rows, |r| i64::from(r.number))
                 .of("bigint", rows, |r| r.at.as_micros())
                 .of("text", rows, |r| r.node.as_str())
@@ -307,14 +380,16 @@ impl Parts {
         if !rows.is_empty() {
             self.part("removed_attempts", None, "DELETE FROM attempts a USING")
                 .of("uuid", rows, |(id, _, _)| uuid(id))
-                .of("bigint", rows, |(_, kind, _)| record::attempt_kind(kind).0)
-                .of("text", rows, |(_, kind, _)| record::attempt_kind(kind).1)
+                .of("bigint", rows, |(_, kind, _)| record::attempt_kind(kind).ordinal)
+                .of("text", rows, |(_, kind, _)| record::attempt_kind(kind).subscription)
+                .of("bigint", rows, |(_, kind, _)| record::attempt_kind(kind).branch_call)
                 .of("bigint", rows, |(_, _, number)| i64::from(*number))
                 // There may be none to remove, so none are counted.
                 .end(
-                    " AS v (id, ordinal, subscription, number) WHERE a.transaction_id = v.id \
+                    " AS v (id, ordinal, subscription, branch_call, number) WHERE a.transaction_id = v.id \
                      AND a.ordinal IS NOT DISTINCT FROM v.ordinal \
-                     AND a.subscription IS NOT DISTINCT FROM v.subscription AND a.number = v.number RETURNING 1)",
+                     AND a.subscription IS NOT DISTINCT FROM v.subscription \
+                     AND a.branch_call IS NOT DISTINCT FROM v.branch_call AND a.number = v.number RETURNING 1)",
                 );
         }
         let rows = writes.audit;
@@ -356,7 +431,12 @@ impl<'a> Columns<'a> {
             .of("text", rows, |r| delivery::subscription(key(r)))
     }
 
-    /// From `phase` to `token`.
+    fn branch<'r, R>(self, rows: &'r [R], key: impl Fn(&'r R) -> BranchKey) -> Self {
+        self.of("uuid", rows, |r| uuid(&key(r).transaction))
+            .of("bigint", rows, |r| i64::from(key(r).ordinal.0))
+    }
+
+    /// From `phase` to the end of a transaction's columns.
     fn state(self, rows: &[&TransactionRow]) -> Self {
         self.of("bigint", rows, |r| transaction::phase_number(r.state.phase))
             .of("text", rows, |r| {
@@ -373,6 +453,9 @@ impl<'a> Columns<'a> {
             .of("bigint", rows, |r| i64::from(r.check_attempts))
             .of("bigint", rows, |r| holder(r.holder))
             .of("bigint", rows, |r| r.token.0)
+            .of("bigint", rows, |r| r.revision)
+            .of("bigint", rows, |r| i64::from(r.state.branches))
+            .of("bigint", rows, |r| i64::from(r.state.untried))
     }
 
     /// The last part of an insert.

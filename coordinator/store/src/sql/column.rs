@@ -179,14 +179,21 @@ impl<'r, C: Cells> Columns<'r, C> {
     /// The version of the row's meaning: a newer program's rows must not be read as if they were ours.
     pub(crate) fn format(&mut self) -> Read<()> {
         match self.int::<i64>()? {
-            FORMAT => Ok(()),
+            PLAIN..=FORMAT => Ok(()),
             other => Err(format!("{NEWER}: format {other}; this one reads {FORMAT}")),
         }
     }
 }
 
-/// The version of the meaning of hot rows that this program writes and reads.
-pub(crate) const FORMAT: i64 = 1;
+/// The newest version of the meaning of hot rows: what belongs to a transaction with branches, which older programs leave alone.
+pub(crate) const FORMAT: i64 = 2;
+/// The version of all that has nothing to do with branches, and that older programs take up like their own.
+pub(crate) const PLAIN: i64 = 1;
+
+/// The version of a row of a transaction that has to do with branches, or not.
+pub(crate) fn format(is_tcc: bool) -> i64 {
+    if is_tcc { FORMAT } else { PLAIN }
+}
 
 /// How a text begins that says that a row is not damaged.
 const NEWER: &str = "written by a newer version of Earnest";

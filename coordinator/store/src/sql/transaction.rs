@@ -16,7 +16,7 @@ macro_rules! columns {
         "id, format, namespace, initiator, resource_id, business_key, content, message_count, traceparent, \
          created_at, check_after, outcome, on_budget_spent, check_back_budget, allow_no_subscription, phase, \
          parked, in_progress_answers, unanswered, open_effects, parked_effects, decided_at, decided_by, \
-         finished_at, check_due, check_attempts, holder, token, revision"
+         finished_at, check_due, check_attempts, holder, token, revision, branches, untried"
     };
 }
 pub(crate) use columns;
@@ -25,7 +25,7 @@ pub(crate) fn read<C: Cells>(mut c: Columns<'_, C>) -> Read<TransactionRow> {
     let id = c.id()?;
     c.format()?;
     // Fields of a struct expression are evaluated as they are written: in the order of the columns.
-    let row = TransactionRow {
+    let mut row = TransactionRow {
         id,
         namespace: c.parse()?,
         initiator: c.parse_option()?,
@@ -44,6 +44,9 @@ pub(crate) fn read<C: Cells>(mut c: Columns<'_, C>) -> Read<TransactionRow> {
         token: c.token()?,
         revision: c.int()?,
     };
+    row.state.branches = c.int()?;
+    row.state.untried = c.int()?;
+    row.state.validate()?;
     if row.state.phase.decision().is_some() != row.decided.is_some() {
         return Err("its phase and its decision don't fit together".into());
     }
@@ -81,19 +84,18 @@ fn state<C: Cells>(c: &mut Columns<'_, C>) -> Read<State> {
         check_back_budget: c.int()?,
         allow_no_subscription: c.truth()?,
     };
-    let state = State {
+    Ok(State {
         phase: c.word(phase)?,
         options,
         parked: c.text_option()?.map(ParkReason::new),
         in_progress_answers: c.int()?,
         unanswered: c.int()?,
+        // The last columns, since they came later.
         branches: 0,
         untried: 0,
         open_effects: c.int()?,
         parked_effects: c.int()?,
-    };
-    state.validate()?;
-    Ok(state)
+    })
 }
 
 const OPERATOR: &str = "operator:";

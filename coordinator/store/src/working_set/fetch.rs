@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use earnest_protocol::{Name, Timestamp, Topic, TransactionId};
 
 use super::{Needs, QueueKey, WorkingSet};
-use crate::{DeliveryKey, DeliveryRow, Message, StoreError, SubscriptionRow, TransactionRow};
+use crate::{
+    BranchKey, BranchRow, DeliveryKey, DeliveryRow, Message, StoreError, SubscriptionRow,
+    TransactionRow, sql::branch::Content,
+};
 
 /// One open database transaction, as a batch fetches through it. Each statement sees what was committed before it, so
 /// that what comes after a lock sees what its last holder wrote. Rows are locked in the order of their keys.
@@ -28,6 +31,16 @@ pub(crate) trait Tables: Send {
         &mut self,
         ids: &BTreeSet<TransactionId>,
     ) -> Result<Vec<DeliveryRow>, StoreError>;
+    /// All of these, in order, under a lock.
+    async fn branches(
+        &mut self,
+        ids: &BTreeSet<TransactionId>,
+    ) -> Result<Vec<BranchRow>, StoreError>;
+    /// What all of these say.
+    async fn branch_contents(
+        &mut self,
+        ids: &BTreeSet<TransactionId>,
+    ) -> Result<Vec<(BranchKey, Content)>, StoreError>;
     /// All of these, in order.
     async fn messages(
         &mut self,
@@ -51,8 +64,8 @@ pub(crate) trait Tables: Send {
         keys: &BTreeMap<QueueKey, usize>,
         set: &mut WorkingSet,
     ) -> Result<(), StoreError>;
-    /// The database's time, and the purge horizon into `set`: read after the transactions, so that what a purge
-    /// took away meanwhile is behind the horizon that is seen.
+    /// The database's time; into `set` the purge horizon, and the oldest format that a node understands: read after the
+    /// transactions, so that what a purge took away meanwhile is behind the horizon that is seen.
     async fn now(&mut self, set: &mut WorkingSet) -> Result<Timestamp, StoreError>;
 }
 
@@ -78,7 +91,18 @@ pub(super) async fn fetch<T: Tables>(
         let rows = tables.deliveries_of(&needs.deliveries_of).await?;
         set.put_deliveries_of(needs.deliveries_of.iter().copied(), rows);
     }
-    let undecided = set.undecided(&needs.decisions);
+    let decided_now = set.undecided(&needs.decisions, |row| row.state.branches > 0);
+    let of: BTreeSet<_> = needs.branches.union(&decided_now).copied().collect();
+    if !of.is_empty() {
+        let rows = tables.branches(&of).await?;
+        set.put_branches(of, rows);
+    }
+    let of: BTreeSet<_> = needs.branch_contents.union(&decided_now).copied().collect();
+    if !of.is_empty() {
+        let contents = tables.branch_contents(&of).await?;
+        set.put_branch_contents(of, contents);
+    }
+    let undecided = set.undecided(&needs.decisions, |row| row.message_count > 0);
     let of: BTreeSet<_> = needs.messages.union(&undecided).copied().collect();
     if !of.is_empty() {
         let messages = tables.messages(&of).await?;

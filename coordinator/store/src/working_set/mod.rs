@@ -29,6 +29,7 @@ pub(crate) use run::run;
 use crate::{
     AttemptKind, AttemptRow, AuditRow, Branch, BranchKey, BranchRow, DeliveryKey, DeliveryRow,
     Message, SubscriptionRow, TransactionRow,
+    sql::{branch::Content, column::FORMAT},
 };
 
 /// What a batch has fetched, and what it will write.
@@ -41,11 +42,15 @@ pub(crate) struct WorkingSet {
     deliveries_of: HashSet<TransactionId>,
     messages: HashMap<TransactionId, Vec<Message>>,
     /// All of a transaction's, by ordinal.
-    branches: HashMap<TransactionId, Vec<(BranchRow, Branch)>>,
+    branches: HashMap<TransactionId, Vec<BranchRow>>,
+    /// What all of a transaction's say.
+    branch_contents: HashMap<TransactionId, HashMap<BranchKey, Content>>,
     topics: HashMap<(Name, Topic), Vec<Arc<SubscriptionRow>>>,
     subscriptions: HashMap<(Name, Name), Option<Arc<SubscriptionRow>>>,
     queues: HashMap<QueueKey, Queue>,
     horizon: Option<Timestamp>,
+    /// The oldest format that a node understands; `None`: there is no node.
+    oldest: Option<i64>,
 
     /// To be written.
     written: Written,
@@ -78,8 +83,10 @@ pub(crate) struct Writes<'a> {
     pub(crate) transactions: Vec<(i64, &'a TransactionRow)>,
     pub(crate) messages: Vec<(TransactionId, Ordinal, &'a Message)>,
     pub(crate) new_branches: Vec<(&'a BranchRow, &'a Branch)>,
-    pub(crate) branches: Vec<&'a BranchRow>,
-    pub(crate) new_deliveries: Vec<&'a DeliveryRow>,
+    /// With what was read.
+    pub(crate) branches: Vec<(&'a BranchRow, &'a BranchRow)>,
+    /// With whether the transaction has to do with branches.
+    pub(crate) new_deliveries: Vec<(bool, &'a DeliveryRow)>,
     /// With what was read.
     pub(crate) deliveries: Vec<(&'a DeliveryRow, &'a DeliveryRow)>,
     pub(crate) removed_deliveries: Vec<&'a DeliveryKey>,
@@ -95,6 +102,8 @@ impl Writes<'_> {
         self.new_transactions.is_empty()
             && self.transactions.is_empty()
             && self.messages.is_empty()
+            && self.new_branches.is_empty()
+            && self.branches.is_empty()
             && self.new_deliveries.is_empty()
             && self.deliveries.is_empty()
             && self.removed_deliveries.is_empty()
@@ -125,19 +134,34 @@ impl WorkingSet {
         for (key, row) in &self.written.branches {
             match self.written.branch_contents.get(key) {
                 Some(content) => writes.new_branches.push((row, content)),
-                None => writes.branches.push(row),
+                None => writes
+                    .branches
+                    .extend(self.stored_branch(key).map(|stored| (stored, row))),
             }
         }
         for (key, row) in &self.written.deliveries {
             let stored = self.deliveries.get(key).and_then(Option::as_ref);
             match (stored, row) {
                 (Some(stored), Some(row)) => writes.deliveries.push((stored, row)),
-                (None, Some(row)) => writes.new_deliveries.push(row),
+                (None, Some(row)) => writes
+                    .new_deliveries
+                    .push((self.is_tcc(key.transaction), row)),
                 (Some(_), None) => writes.removed_deliveries.push(key),
                 (None, None) => {}
             }
         }
         writes
+    }
+
+    fn stored_branch(&self, key: &BranchKey) -> Option<&BranchRow> {
+        let all = self.branches.get(&key.transaction)?;
+        all.iter().find(|row| row.key == *key)
+    }
+
+    fn is_tcc(&self, id: TransactionId) -> bool {
+        let stored = self.transactions.get(&id).and_then(Option::as_ref);
+        let row = self.written.transactions.get(&id).or(stored);
+        row.is_some_and(TransactionRow::is_tcc)
     }
 
     /// Takes back what the engine wrote.
@@ -154,6 +178,15 @@ impl WorkingSet {
     /// The purge horizon, as it is stored.
     pub(crate) fn put_horizon(&mut self, horizon: Option<Timestamp>) {
         self.horizon = horizon;
+    }
+
+    /// The oldest format that a node understands, of those that were not taken for dead.
+    pub(crate) fn put_oldest(&mut self, format: Option<i64>) {
+        self.oldest = format;
+    }
+
+    fn all_know_branches(&self) -> bool {
+        self.oldest.is_none_or(|format| format >= FORMAT)
     }
 
     /// The transactions among `ids` that there are; the others there are not.
@@ -181,17 +214,31 @@ impl WorkingSet {
         }
     }
 
-    /// All branches of `ids`, by ordinal, each with what it says.
+    /// All branches of `ids`, by ordinal.
     pub(crate) fn put_branches(
         &mut self,
         ids: impl IntoIterator<Item = TransactionId>,
-        branches: Vec<(BranchRow, Branch)>,
+        rows: Vec<BranchRow>,
     ) {
         self.branches
             .extend(ids.into_iter().map(|id| (id, Vec::new())));
-        for branch in branches {
-            let id = branch.0.key.transaction;
-            self.branches.entry(id).or_default().push(branch);
+        for row in rows {
+            let id = row.key.transaction;
+            self.branches.entry(id).or_default().push(row);
+        }
+    }
+
+    /// What all branches of `ids` say.
+    pub(crate) fn put_branch_contents(
+        &mut self,
+        ids: impl IntoIterator<Item = TransactionId>,
+        contents: Vec<(BranchKey, Content)>,
+    ) {
+        self.branch_contents
+            .extend(ids.into_iter().map(|id| (id, HashMap::new())));
+        for (key, content) in contents {
+            let of = self.branch_contents.entry(key.transaction);
+            of.or_default().insert(key, content);
         }
     }
 
@@ -270,11 +317,15 @@ impl WorkingSet {
         self.queues.insert(key, queue);
     }
 
-    /// Those of `ids` that are undecided and have messages: their decision reads these.
-    pub(crate) fn undecided(&self, ids: &BTreeSet<TransactionId>) -> BTreeSet<TransactionId> {
+    /// Those of `ids` that are undecided and have what `has` asks for: their decision reads it.
+    pub(crate) fn undecided(
+        &self,
+        ids: &BTreeSet<TransactionId>,
+        has: impl Fn(&TransactionRow) -> bool,
+    ) -> BTreeSet<TransactionId> {
         let is_undecided = |id: &&TransactionId| {
             let row = self.transactions.get(*id).and_then(Option::as_ref);
-            row.is_some_and(|row| row.message_count > 0 && row.state.phase.decision().is_none())
+            row.is_some_and(|row| has(row) && row.state.phase.decision().is_none())
         };
         ids.iter().filter(is_undecided).copied().collect()
     }

@@ -21,8 +21,10 @@ pub(crate) struct Needs {
     pub(crate) deliveries_of: BTreeSet<TransactionId>,
     /// All messages of these.
     pub(crate) messages: BTreeSet<TransactionId>,
-    /// All branches of these, which are to be written, under their transactions' locks.
+    /// All branches of these, under locks.
     pub(crate) branches: BTreeSet<TransactionId>,
+    /// What all branches of these say.
+    pub(crate) branch_contents: BTreeSet<TransactionId>,
     /// Undecided transactions: all branches, all messages, and the subscriptions of their topics.
     pub(crate) decisions: BTreeSet<TransactionId>,
     /// All subscriptions of these.
@@ -58,6 +60,7 @@ impl Needs {
             Command::ReleaseCheckBack { .. } => {}
             Command::RegisterBranches(register) => {
                 self.branches.insert(id);
+                self.branch_contents.insert(id);
                 if !register.messages.is_empty() {
                     self.messages.insert(id);
                 }

@@ -225,9 +225,14 @@ impl Rows for WorkingSet {
     }
 
     fn branch(&mut self, key: &BranchKey) -> Result<Option<BranchRow>, StoreError> {
-        let all = self.branches(key.transaction)?;
-        let found = all.into_iter().find(|(row, _)| row.key == *key);
-        Ok(found.map(|(row, _)| row))
+        if let Some(row) = self.written.branches.get(key) {
+            return Ok(Some(row.clone()));
+        }
+        if self.branches.contains_key(&key.transaction) || self.is_new(key.transaction) {
+            return Ok(self.stored_branch(key).cloned());
+        }
+        self.missing.branches.insert(key.transaction);
+        Err(missing())
     }
 
     fn update_branch(&mut self, row: &BranchRow) -> Result<(), StoreError> {
@@ -237,35 +242,37 @@ impl Rows for WorkingSet {
     }
 
     fn branches(&mut self, id: TransactionId) -> Result<Vec<(BranchRow, Branch)>, StoreError> {
-        let stored = match self.branches.get(&id) {
-            Some(stored) => stored.clone(),
-            None if self.is_new(id) => Vec::new(),
-            None => {
+        let mut rows = Vec::new();
+        if !self.is_new(id) {
+            let stored = self.branches.get(&id).zip(self.branch_contents.get(&id));
+            let Some((stored, contents)) = stored else {
                 self.missing.branches.insert(id);
+                self.missing.branch_contents.insert(id);
                 return Err(missing());
+            };
+            for row in stored {
+                let row = self.written.branches.get(&row.key).unwrap_or(row);
+                let Some(content) = contents.get(&row.key) else {
+                    let gone = format!("{}: what it says is gone", row.key);
+                    return Err(StoreError::Corrupt(gone));
+                };
+                rows.push((row.clone(), content.clone().of(row)));
             }
-        };
-        let all = BranchKey {
+        }
+        let [first, last] = [0, u32::MAX].map(|ordinal| BranchKey {
             transaction: id,
-            ordinal: Ordinal(0),
-        }..=BranchKey {
-            transaction: id,
-            ordinal: Ordinal(u32::MAX),
-        };
-        let written = &self.written;
-        let mut rows: Vec<_> = stored
-            .into_iter()
-            .map(|(row, content)| match written.branches.get(&row.key) {
-                Some(newer) => (newer.clone(), content),
-                None => (row, content),
-            })
-            .collect();
-        let new = written.branch_contents.range(all);
+            ordinal: Ordinal(ordinal),
+        });
+        let new = self.written.branch_contents.range(first..=last);
         rows.extend(new.filter_map(|(key, content)| {
-            Some((written.branches.get(key)?.clone(), content.clone()))
+            Some((self.written.branches.get(key)?.clone(), content.clone()))
         }));
         rows.sort_unstable_by_key(|(row, _)| row.key);
         Ok(rows)
+    }
+
+    fn all_know_branches(&mut self) -> Result<bool, StoreError> {
+        Ok(WorkingSet::all_know_branches(self))
     }
 
     fn insert_attempt(&mut self, row: &AttemptRow) -> Result<(), StoreError> {

@@ -23,10 +23,10 @@ pub(crate) async fn r1_what_a_newer_version_wrote_is_left_alone(
     }
     older.ok(prepare(transaction(5, vec![]))).await;
     older.ok(prepare(transaction(6, vec![]))).await;
-    run("UPDATE deliveries SET format = 2 WHERE transaction_id IN \
+    run("UPDATE deliveries SET format = 3 WHERE transaction_id IN \
          (SELECT id FROM transactions WHERE business_key IN ('order-1', 'order-2'))")
     .await;
-    run("UPDATE transactions SET format = 2 WHERE business_key = 'order-6'").await;
+    run("UPDATE transactions SET format = 3 WHERE business_key = 'order-6'").await;
     older.advance(std::time::Duration::from_hours(1));
     let node = older.node().await;
     let claimed = older.claim(node).await;
@@ -63,7 +63,7 @@ pub(crate) async fn r1_what_a_newer_version_wrote_is_left_alone(
     assert_eq!(free.len(), 3, "nothing of it was leased: {free:?}");
 
     let format = async || older.store.recall(&[]).await.expect("it answers").format;
-    assert_eq!(format().await, 1);
+    assert_eq!(format().await, 2);
     run("INSERT INTO nodes (name, format, expires_at) VALUES ('old', 0, 9223372036854775807), ('dead', -1, 0)").await;
     assert_eq!(format().await, 0, "of those that live");
 }

@@ -52,7 +52,7 @@ impl Ranged {
         let clock = TestClock::default();
         let store = open(&database, &clock).await;
         let mut db = session(&database).await;
-        let begin: i64 = sqlx::query_scalar("SELECT until FROM ranges")
+        let begin: i64 = sqlx::query_scalar("SELECT until FROM id_ranges")
             .fetch_one(&mut db)
             .await
             .expect("there is one");
@@ -86,7 +86,7 @@ impl Ranged {
 
     /// Whether the tables of `range` are there: all of them, or none.
     async fn is_there(&mut self, range: Range) -> bool {
-        let tables = ["transactions", "messages", "deliveries", "attempts"];
+        let tables = super::range::TABLES.map(|(table, _, _)| table);
         let mut there = Vec::new();
         for table in tables {
             let sql = "SELECT count(*) FROM pg_class WHERE relname = $1 AND relkind = 'r'";
