@@ -8,8 +8,8 @@ use earnest::{Db, ParticipantService};
 use earnest_chaos::record::Recorder;
 use earnest_history::{CheckBackAnswer, DeliveryAnswer, DeliveryKey, Event};
 use earnest_proto::v1::{
-    CheckBackRequest, CheckBackResponse, CheckBackResult, DeliverRequest, DeliverResponse,
-    DeliverResult,
+    CallBranchesRequest, CallBranchesResponse, CheckBackRequest, CheckBackResponse,
+    CheckBackResult, DeliverRequest, DeliverResponse, DeliverResult,
     participant_client::ParticipantClient,
     participant_server::{Participant, ParticipantServer},
 };
@@ -82,6 +82,14 @@ impl<D: Db> Participant for Observed<D> {
             })?;
         }
         Ok(response)
+    }
+
+    /// Not written down: what became of a branch is read from the participant's own database.
+    async fn call_branches(
+        &self,
+        request: Request<CallBranchesRequest>,
+    ) -> Result<Response<CallBranchesResponse>, Status> {
+        self.service.clone().call_branches(request).await
     }
 }
 
