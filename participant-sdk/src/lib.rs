@@ -47,7 +47,63 @@
 //! # }
 //! ```
 //!
-//! Both are the same service type, and one service may do both. When a process dies in between, the coordinator checks
+//! A participant of TCC says how to reserve, and how to use and to give back what is reserved. Each step runs in a local transaction
+//! together with a fence row, so that calls that come twice, late or out of order are harmless:
+//!
+//! ```no_run
+//! use earnest::sqlx::{self, Sqlite, SqlitePool};
+//! use earnest::{Tcc, TryError, refuse, sqlite::{Earnest, Tx}};
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Debit { account: i64, cents: i64 }
+//! struct Account;
+//!
+//! impl Tcc<Sqlite> for Account {
+//!     type Payload = Debit;
+//!     async fn try_(&self, tx: &mut Tx, d: &Debit) -> Result<(), TryError> {
+//!         let frozen = "UPDATE account SET free = free - $2, frozen = frozen + $2 WHERE id = $1 AND free >= $2";
+//!         let done = sqlx::query(frozen).bind(d.account).bind(d.cents).execute(&mut **tx).await?;
+//!         if done.rows_affected() == 1 { Ok(()) } else { refuse("insufficient balance") }
+//!     }
+//!     async fn confirm(&self, tx: &mut Tx, d: &Debit) -> Result<(), sqlx::Error> {
+//!         let used = "UPDATE account SET frozen = frozen - $2 WHERE id = $1";
+//!         sqlx::query(used).bind(d.account).bind(d.cents).execute(&mut **tx).await?;
+//!         Ok(())
+//!     }
+//!     async fn cancel(&self, tx: &mut Tx, d: &Debit) -> Result<(), sqlx::Error> {
+//!         let back = "UPDATE account SET free = free + $2, frozen = frozen - $2 WHERE id = $1";
+//!         sqlx::query(back).bind(d.account).bind(d.cents).execute(&mut **tx).await?;
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # async fn connect(pool: SqlitePool) -> Result<Earnest, earnest::Error> {
+//! let earnest = Earnest::service("account")
+//!     .pool(pool)
+//!     .advertise("http://127.0.0.1:8082")
+//!     .tcc("debit", Account)
+//!     .connect("http://127.0.0.1:7450")
+//!     .await?;
+//! # Ok(earnest)
+//! # }
+//! ```
+//!
+//! An initiator reserves there, and sends what is to leave under the same decision, which is its own COMMIT:
+//!
+//! ```no_run
+//! use earnest::{Error, TransactionId, branch, sqlite::Earnest};
+//!
+//! # #[derive(serde::Serialize)] struct Debit { account: i64, cents: i64 }
+//! async fn pay(earnest: &Earnest, debit: Debit) -> Result<TransactionId, Error> {
+//!     let mut tx = earnest.begin().await?;
+//!     tx.try_("account", "debit", &debit).await?; // registers, then calls Try; Error::Refused says why not
+//!     tx.try_all([branch("coupon", "redeem", &7)?, branch("credit", "reserve", &debit)?]).await?; // at the same time
+//!     tx.send("payment.made", debit.account, &debit)?;
+//!     tx.commit().await // COMMIT, confirm; the coordinator confirms the branches
+//! }
+//! ```
+//!
+//! All are the same service type, and one service may do them all. When a process dies in between, the coordinator checks
 //! back with any instance of the service, and the SDK answers from the fence row without any of the service's code.
 //!
 //! This crate never guesses an outcome: what it can't prove it leaves to the check-back.

@@ -13,6 +13,7 @@ use earnest_proto::v1::{
     BranchCall, BranchCallKind, BranchResult, CallBranchesRequest, EndpointProtocol, Service,
     participant_client::ParticipantClient,
 };
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::time::Instant;
 use tonic::{
     Request, Status,
@@ -22,7 +23,7 @@ use tonic::{
 
 use crate::{clock::Chance, context, reconnect::Pauses};
 
-/// A lost reply must leave time for another try within the same deadline.
+/// What was not answered after this part of the deadline is called once more beside it: the answer may be lost, or late.
 const TRIES_THAT_FIT: u32 = 3;
 /// How long an answer of the coordinator's about a service is used before it is asked again.
 const FRESH: Duration = Duration::from_secs(30);
@@ -144,22 +145,39 @@ pub(crate) async fn call(
     let tries = async {
         let mut pauses = Pauses::within_a_call();
         let mut attempt = 0;
+        // A slow Try is not given up for the next one, which would begin it again and again.
+        let mut under_way = FuturesUnordered::new();
         loop {
             for instance in &order {
                 attempt += 1;
-                match once(instance, &call, attempt, deadline / TRIES_THAT_FIT).await {
-                    Ok(tried) => return tried,
-                    Err(why) => {
-                        tracing::debug!(url = instance.url, why, "calling Try again");
-                        last = why;
-                    }
+                under_way.push(once(instance, &call, attempt, deadline));
+                match next(&mut under_way, deadline / TRIES_THAT_FIT).await {
+                    Some(Ok(tried)) => return tried,
+                    Some(Err(why)) => last = why,
+                    None => last = format!("{} did not answer in time", instance.url),
                 }
+                tracing::debug!(url = instance.url, last, "calling Try again");
             }
-            tokio::time::sleep(pauses.next(chance)).await;
+            if let Some(Ok(tried)) = next(&mut under_way, pauses.next(chance)).await {
+                return tried;
+            }
         }
     };
     let tried = tokio::time::timeout(deadline, tries).await;
     tried.unwrap_or(Tried::Unanswered(last))
+}
+
+/// The next answer of calls that are under way, or `None` after `at_most`.
+async fn next<F: Future<Output = Result<Tried, String>>>(
+    under_way: &mut FuturesUnordered<F>,
+    at_most: Duration,
+) -> Option<Result<Tried, String>> {
+    if under_way.is_empty() {
+        tokio::time::sleep(at_most).await;
+        return None;
+    }
+    let answer = tokio::time::timeout(at_most, under_way.next()).await;
+    answer.ok().flatten()
 }
 
 /// The error says why it is unknown.
@@ -189,9 +207,9 @@ async fn once(
         }
     }
     let mut client = instance.client.clone();
-    let reply = tokio::time::timeout(timeout, client.call_branches(request))
+    let reply = client
+        .call_branches(request)
         .await
-        .map_err(|_| format!("{} did not answer in time", instance.url))?
         .map_err(|status| describe(&instance.url, &status))?
         .into_inner();
     let answer = reply

@@ -30,7 +30,8 @@ pub struct Timeouts {
     pub decide: Duration,
     /// For the service's own database to say what became of a local transaction. Default: 5 s.
     pub fence: Duration,
-    /// For one participant to answer its Try, all tries together. Your local transaction's locks are held meanwhile. Default: 2 s.
+    /// For one participant to answer its Try, all tries together; after a third of it another call is made beside the first. Your local
+    /// transaction's locks are held meanwhile. Default: 2 s.
     pub try_: Duration,
     /// For earlier transactions of this process to end, where the database has one writer at a time; then the database's own
     /// lock is tried. Default: 5 s.

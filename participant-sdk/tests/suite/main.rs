@@ -75,6 +75,7 @@ on_every_database! {
     tcc::execute_says_what_it_came_to,
     branch_race::p7_confirm_and_cancel_at_the_same_time_never_both_run,
     try_call::p7_a_try_whose_answer_is_lost_is_called_again_and_runs_once,
+    try_call::p6_a_slow_try_is_not_given_up_for_the_next_call,
     try_call::p6_an_instance_that_is_gone_is_passed_over,
     try_call::p7_a_branch_is_tried_at_its_own_database_only,
     nested::p5_what_a_try_opens_is_decided_by_its_own_commit,

@@ -12,7 +12,7 @@ use earnest_proto::v1::{
     participant_client::ParticipantClient,
     participant_server::{Participant, ParticipantServer},
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
@@ -23,11 +23,48 @@ use crate::{
     tcc::serve,
 };
 
-/// A participant whose first answer is lost.
+/// What is wrong with the answers.
+#[derive(Clone, Copy)]
+enum Wrong {
+    /// The first is lost.
+    FirstLost,
+    /// The first Try is still under way when the next comes, and only the first is ever answered.
+    FirstLate,
+}
+
+/// A participant that is hard to understand.
 struct Mumbling<D: Home> {
     participant: Earnest<D>,
-    lost: AtomicBool,
+    wrong: Wrong,
+    called_before: AtomicBool,
+    called_again: Notify,
     contexts: Arc<Mutex<Vec<Option<Context>>>>,
+}
+
+impl<D: Home> Mumbling<D> {
+    /// Serves it as `stock`, and says what contexts its calls come with.
+    async fn serve(
+        world: &World<D>,
+        stock: &Earnest<D>,
+        wrong: Wrong,
+    ) -> Arc<Mutex<Vec<Option<Context>>>> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let contexts = Arc::default();
+        let mumbling = Self {
+            participant: stock.clone(),
+            wrong,
+            called_before: AtomicBool::new(false),
+            called_again: Notify::new(),
+            contexts: Arc::clone(&contexts),
+        };
+        let server = tonic::transport::Server::builder()
+            .add_service(ParticipantServer::new(mumbling))
+            .serve_with_incoming(TcpListenerStream::new(listener));
+        tokio::spawn(server);
+        world.coordinator.knows("stock", &url, stock.resource_id());
+        contexts
+    }
 }
 
 #[tonic::async_trait]
@@ -39,12 +76,20 @@ impl<D: Home> Participant for Mumbling<D> {
         let metadata = request.metadata();
         let context = Context::from_headers(|name| metadata.get(name)?.to_str().ok());
         self.contexts.lock().unwrap().push(context);
+        let is_first = !self.called_before.swap(true, Ordering::SeqCst);
+        match (self.wrong, is_first) {
+            (Wrong::FirstLate, true) => self.called_again.notified().await,
+            (Wrong::FirstLate, false) => {
+                self.called_again.notify_one();
+                std::future::pending().await
+            }
+            (Wrong::FirstLost, _) => {}
+        }
         let mut participant = ParticipantClient::new(self.participant.participant_service());
         let answer = participant.call_branches(request.into_inner()).await;
-        if self.lost.swap(true, Ordering::SeqCst) {
-            answer
-        } else {
-            Err(Status::unavailable("the connection broke"))
+        match (self.wrong, is_first) {
+            (Wrong::FirstLost, true) => Err(Status::unavailable("the connection broke")),
+            _ => answer,
         }
     }
 
@@ -66,19 +111,7 @@ impl<D: Home> Participant for Mumbling<D> {
 pub(crate) async fn p7_a_try_whose_answer_is_lost_is_called_again_and_runs_once<D: Home>() {
     let world = World::<D>::create().await;
     let (theirs, stock, runs) = reserving::<D>().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let contexts = Arc::default();
-    let mumbling = Mumbling {
-        participant: stock.clone(),
-        lost: AtomicBool::new(false),
-        contexts: Arc::clone(&contexts),
-    };
-    let server = tonic::transport::Server::builder()
-        .add_service(ParticipantServer::new(mumbling))
-        .serve_with_incoming(TcpListenerStream::new(listener));
-    tokio::spawn(server);
-    world.coordinator.knows("stock", &url, stock.resource_id());
+    let contexts = Mumbling::serve(&world, &stock, Wrong::FirstLost).await;
     let shop = world.sender().await;
     let mut tx = shop.begin().await.unwrap();
     let context = tx.context();
@@ -99,6 +132,18 @@ pub(crate) async fn p7_a_try_whose_answer_is_lost_is_called_again_and_runs_once<
         );
         assert_eq!(trace(&came), trace(&context));
     }
+}
+
+pub(crate) async fn p6_a_slow_try_is_not_given_up_for_the_next_call<D: Home>() {
+    let world = World::<D>::create().await;
+    let (theirs, stock, runs) = reserving::<D>().await;
+    let contexts = Mumbling::serve(&world, &stock, Wrong::FirstLate).await;
+    let shop = world.sender().await;
+    let mut tx = shop.begin().await.unwrap();
+    tx.try_("stock", "reserve", &1).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!((runs.counts(), theirs.orders().await), ([1, 0, 0, 0], 1));
+    assert!(contexts.lock().unwrap().len() > 1);
 }
 
 pub(crate) async fn p6_an_instance_that_is_gone_is_passed_over<D: Home>() {
