@@ -190,11 +190,12 @@ async fn show(
         "registered {}",
         view::when(of.updated_at_us, environment.now())
     ))?;
-    let mut table = Table::new(&["ENDPOINT", "PROTOCOL"]);
+    let mut table = Table::new(&["ENDPOINT", "PROTOCOL", "DATABASE"]);
     for endpoint in &of.endpoints {
         table.row([
             endpoint.url.as_str().into(),
             view::protocol(endpoint).into(),
+            endpoint.resource_id.as_str().into(),
         ]);
     }
     table.write("", output)

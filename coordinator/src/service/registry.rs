@@ -177,9 +177,14 @@ impl Coordinator {
         };
         let kept = self.store.put_service(row, input.replace).await?;
         if !kept.endpoints.is_empty() {
-            // Its check-backs that nobody answered are due by now.
-            let target = Target::Initiator(kept.namespace.clone(), kept.name.clone());
-            self.board.is_back(&target, Instant::now());
+            // Its check-backs that nobody answered are due by now, and its branches.
+            let (namespace, name) = (kept.namespace.clone(), kept.name.clone());
+            for target in [
+                Target::Initiator(namespace.clone(), name.clone()),
+                Target::Participant(namespace, name),
+            ] {
+                self.board.is_back(&target, Instant::now());
+            }
         }
         Ok(kept)
     }

@@ -1,6 +1,7 @@
 //! The binary `earnest`, as people and scripts meet it: real processes, their output and exit codes.
 
 mod admin;
+mod branches;
 mod configuration;
 mod forgotten;
 mod help;

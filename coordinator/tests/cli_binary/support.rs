@@ -118,9 +118,17 @@ impl World {
 
     /// A call of REST with a body.
     pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
+        self.call(reqwest::Method::POST, path, body).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Value {
+        self.call(reqwest::Method::PUT, path, body).await
+    }
+
+    async fn call(&self, method: reqwest::Method, path: &str, body: Value) -> Value {
         let url = format!("{}{path}", self.url());
         let answer = reqwest::Client::new()
-            .post(url)
+            .request(method, url)
             .json(&body)
             .send()
             .await

@@ -1,11 +1,14 @@
 //! What a decision owes to branches, and how it is paid: T1, T3, T4, T5, P4, P6, P10, P12.
 
-use earnest_coordinator::{driver::DriverOptions, service::Code};
+use earnest_coordinator::{
+    driver::DriverOptions,
+    service::{Code, ServiceInput},
+};
 use earnest_protocol::{
     BranchCall::{Cancel, Confirm},
-    BranchState, Decision, Phase,
+    BranchState, Decision, Phase, RetryPolicy,
 };
-use earnest_store::AttemptKind;
+use earnest_store::{AttemptKind, Endpoint, EndpointProtocol};
 use tokio::time::timeout;
 
 use crate::support::{
@@ -351,4 +354,60 @@ async fn p2_an_end_of_unknown_outcome_is_written_once() {
             (Phase::Confirmed, 0, 0)
         );
     }
+}
+
+/// An endpoint is corrected: what waits for the service follows at once, however long it would have waited.
+async fn follows_a_registration(world: &World) {
+    let mut setup = Setup::default();
+    setup.driver.branch_retry = RetryPolicy {
+        initial: minutes(60 * 24),
+        multiplier_milli: 1_000,
+        cap: minutes(60 * 24),
+    };
+    let node = world.node_with("one", setup).await;
+    world.participants.answer(|_| Answers::Down);
+    let id = world.id();
+    node.prepare_as(reservations(id, &["account"]))
+        .await
+        .unwrap();
+    node.confirm(id).await.unwrap();
+    until("it waits for its second call", async || {
+        let branch = &node.detail(id).await.branches[0].0;
+        branch.attempts == 1 && branch.holder.is_none()
+    })
+    .await;
+    world.participants.answer(|_| Answers::Ok);
+    let register = async |name: &str| {
+        let input = ServiceInput {
+            namespace: String::new(),
+            name: name.into(),
+            endpoints: vec![Endpoint {
+                url: "http://127.0.0.1:1".into(),
+                protocol: EndpointProtocol::Grpc,
+                resource_id: String::new(),
+            }],
+            replace: true,
+        };
+        node.coordinator.register_service(input).await.unwrap();
+    };
+    register("coupon").await;
+    register("account").await;
+    let confirmed = async || node.phase(id).await == Some(Phase::Confirmed);
+    assert!(
+        timeout(minutes(1), until("it is confirmed", confirmed))
+            .await
+            .is_ok()
+    );
+    assert_eq!(world.participants.calls_of(id), [(Confirm, 0); 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p11_branches_follow_a_service_that_registers() {
+    follows_a_registration(&World::memory().await).await;
+}
+
+#[tokio::test]
+async fn p11_sqlite_branches_follow_a_service_that_registers() {
+    let directory = tempfile::tempdir().unwrap();
+    follows_a_registration(&World::sqlite(directory.path()).await).await;
 }

@@ -20,7 +20,7 @@ use earnest_protocol::{
 pub(crate) use branch::branch_work;
 pub(crate) use decide::delivery_work;
 pub(crate) use rows::Rows;
-pub(crate) use service::{LOOKED_AT, ask_again};
+pub(crate) use service::{LOOKED_AT, ask_again, call_again};
 pub(crate) use subscription::park_owed;
 
 use crate::{

@@ -7,7 +7,8 @@ use earnest_protocol::{DeliveryState, Name};
 
 use super::{MemoryStore, batch::Batch, index::WorkKey, tables::Tables};
 use crate::{
-    RegistryStore, ServiceRow, StoreError, SubscriptionRow, Target, TransactionRow, engine,
+    BranchRow, RegistryStore, ServiceRow, StoreError, SubscriptionRow, Target, TransactionRow,
+    engine,
 };
 
 /// The endpoints that are kept of one service, at most.
@@ -109,9 +110,10 @@ impl RegistryStore for MemoryStore {
         row.endpoints.truncate(ENDPOINTS);
         names.insert(row.name.clone(), row.clone());
         if !row.endpoints.is_empty() {
-            let waiting = waiting(&tables, &row);
+            let (waiting, branches) = (waiting(&tables, &row), uncalled(&tables, &row));
             let mut batch = Batch::new(&mut tables);
             engine::ask_again(&mut batch, waiting, row.updated_at)?;
+            engine::call_again(&mut batch, branches, row.updated_at)?;
             batch.keep();
         }
         Ok(row)
@@ -160,6 +162,18 @@ fn waiting(tables: &Tables, service: &ServiceRow) -> Vec<TransactionRow> {
     let row = |(_, key): &(_, WorkKey)| match key {
         WorkKey::CheckBack(id) => tables.transactions().get(id).cloned(),
         WorkKey::Delivery(_) | WorkKey::Branch(_) => None,
+    };
+    later.take(engine::LOOKED_AT).filter_map(row).collect()
+}
+
+/// Branches of the service that are free and not due yet, the soonest first.
+fn uncalled(tables: &Tables, service: &ServiceRow) -> Vec<BranchRow> {
+    let target = Target::Participant(service.namespace.clone(), service.name.clone());
+    let free = tables.index().free.get(&target).into_iter().flatten();
+    let later = free.filter(|(due, _)| *due > service.updated_at);
+    let row = |(_, key): &(_, WorkKey)| match key {
+        WorkKey::Branch(key) => tables.branch(key).cloned(),
+        WorkKey::CheckBack(_) | WorkKey::Delivery(_) => None,
     };
     later.take(engine::LOOKED_AT).filter_map(row).collect()
 }

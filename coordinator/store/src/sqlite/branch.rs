@@ -1,6 +1,6 @@
 //! The tables of branches: one hot row to a [`BranchRow`] and back, and what it says, which is inserted once.
 
-use earnest_protocol::{NodeEpoch, Ordinal, ParkReason, Timestamp, TransactionId};
+use earnest_protocol::{Name, NodeEpoch, Ordinal, ParkReason, Timestamp, TransactionId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
@@ -38,6 +38,13 @@ const SELECT: &str = concat!(
 );
 const SELECT_WHOLE: &str = whole!("WHERE b.transaction_id = ?1 AND b.ordinal = ?2");
 const SELECT_ALL: &str = whole!("WHERE b.transaction_id = ?1 ORDER BY b.ordinal");
+/// A participant's that are free and not due yet, the soonest first.
+pub(super) const WAITING: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM branches b INDEXED BY branches_due WHERE b.due IS NOT NULL AND b.namespace = ?1 AND b.service = ?2 \
+     AND b.holder IS NULL AND b.due > ?3 ORDER BY b.due LIMIT ?4"
+);
 const INSERT: &str = "INSERT INTO branches (transaction_id, ordinal, format, namespace, service, state, attempts, due, \
      created_at, done_at, parked, holder, token) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 const INSERT_CONTENT: &str = "INSERT INTO branch_contents (transaction_id, ordinal, action, resource_id, content_type, payload) \
@@ -116,6 +123,24 @@ pub(super) fn select(db: &Connection, key: &BranchKey) -> Result<Option<BranchRo
     let values = params![key.transaction.as_bytes(), key.ordinal.0];
     let row = statement.query_row(values, |row| Ok(read(row))).optional();
     row.context(context)?.transpose()
+}
+
+/// Branches of the participant that are free and due later than `now`, the soonest first.
+pub(super) fn waiting(
+    db: &Connection,
+    (namespace, service): (&Name, &Name),
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<BranchRow>, StoreError> {
+    let context = "read waiting branches";
+    let mut statement = db.prepare_cached(WAITING).context(context)?;
+    let values = params![namespace.as_str(), service.as_str(), now.as_micros(), limit];
+    let mut rows = statement.query(values).context(context)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().context(context)? {
+        found.push(read(row)?);
+    }
+    Ok(found)
 }
 
 /// One with what it says.

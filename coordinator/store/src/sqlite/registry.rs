@@ -5,7 +5,7 @@ use earnest_protocol::Name;
 use rusqlite::Connection;
 
 use super::{
-    SqliteStore, column::limit, delivery, rows::SqlRows, service, subscription, transaction,
+    SqliteStore, branch, column::limit, delivery, rows::SqlRows, service, subscription, transaction,
 };
 use crate::{DeliveryRow, RegistryStore, ServiceRow, StoreError, SubscriptionRow, engine};
 
@@ -123,7 +123,11 @@ impl RegistryStore for SqliteStore {
                             limit(engine::LOOKED_AT)
                         ],
                     )?;
-                    engine::ask_again(&mut SqlRows::new(db), waiting, now)?;
+                    let at_once = limit(engine::LOOKED_AT);
+                    let branches = branch::waiting(db, (&row.namespace, &row.name), now, at_once)?;
+                    let mut rows = SqlRows::new(db);
+                    engine::ask_again(&mut rows, waiting, now)?;
+                    engine::call_again(&mut rows, branches, now)?;
                 }
                 Ok(row)
             })

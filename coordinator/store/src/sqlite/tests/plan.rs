@@ -9,7 +9,7 @@ use super::{apply, directory, open, prepared, subscribe};
 use crate::{
     Cursor, TransactionFilter,
     conformance::{TestClock, id, name, topic},
-    sqlite::{SqliteStore, claim, delivery, query, registry, retention},
+    sqlite::{SqliteStore, branch, claim, delivery, query, registry, retention},
 };
 
 fn plan(db: &Connection, sql: &str) -> String {
@@ -61,6 +61,7 @@ async fn check(store: &SqliteStore) {
         seeks(
             db,
             registry::WAITING,
+            branch::WAITING,
             "transactions_due (namespace=? AND initiator=? AND holder=? AND check_due>?)",
         );
         seeks(db, retention::OLD, "transactions_id (id>? AND id<?)");
