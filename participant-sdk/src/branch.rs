@@ -60,9 +60,12 @@ async fn answer_one<D: Db>(shared: &Arc<Shared<D>>, call: BranchCall) -> BranchA
     );
     if let Err((result, detail)) = take(shared, call).instrument(span.clone()).await {
         let detail = shortened(detail);
-        span.in_scope(|| match result {
-            BranchResult::Refused => tracing::info!(detail, "branch refused"),
-            _ => tracing::warn!(?result, detail, "branch call not done"),
+        span.in_scope(|| {
+            if result == BranchResult::Refused {
+                tracing::info!(detail, "branch refused");
+            } else {
+                tracing::warn!(?result, detail, "branch call not done");
+            }
         });
         answer.result = result.into();
         answer.detail = detail;

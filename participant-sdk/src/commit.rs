@@ -128,10 +128,11 @@ impl<D: Db> Open<D> {
             Step::ConsumerAfterCommit,
             Step::BranchAfterCommit,
         ]));
-        let is_final = match fate.told {
-            true => settle::confirm(&fate.shared, fate.id, wait).await,
-            false => true,
-        };
+        // What nobody was told of owes nothing.
+        let mut is_final = true;
+        if fate.told {
+            is_final = settle::confirm(&fate.shared, fate.id, wait).await;
+        }
         fate.stage = Stage::Settled;
         Ok(Committed {
             id: fate.id,

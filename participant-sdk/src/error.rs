@@ -131,8 +131,9 @@ impl Error {
             Self::TryUnanswered { .. }
             | Self::NoInstance { .. }
             | Self::NotAllTried { .. }
-            | Self::Cancelled { .. } => true,
-            Self::AlreadyDecided { .. } | Self::FenceLost { .. } => true,
+            | Self::Cancelled { .. }
+            | Self::AlreadyDecided { .. }
+            | Self::FenceLost { .. } => true,
             Self::Database(error) => is_passing(error),
             Self::Coordinator(error) => error.is_retryable(),
         }

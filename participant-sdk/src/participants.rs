@@ -40,10 +40,13 @@ pub(crate) struct Instance {
     client: ParticipantClient<Channel>,
 }
 
+/// When the coordinator said so, and what.
+type Known = (Instant, Arc<[Instance]>);
+
 /// What is known of the participants that were called so far.
 pub(crate) struct Participants {
     reach: Reach,
-    known: Mutex<HashMap<String, (Instant, Arc<[Instance]>)>>,
+    known: Mutex<HashMap<String, Known>>,
 }
 
 impl Default for Participants {

@@ -155,40 +155,40 @@ fn decided(state: &State, event: &Event, stands: Decision) -> Rule {
 /// Every combination that a store may hold.
 fn every_state() -> Vec<State> {
     let mut states = vec![State::prepared(Options::default())];
-    vary(&mut states, Phase::ALL, |state, phase| state.phase = phase);
+    vary(&mut states, &Phase::ALL, |state, phase| state.phase = phase);
     let outcomes = [
         InitiatorOutcome::Local,
         InitiatorOutcome::Asked,
         InitiatorOutcome::None,
         InitiatorOutcome::Executed,
     ];
-    vary(&mut states, outcomes, |state, outcome| {
+    vary(&mut states, &outcomes, |state, outcome| {
         state.options.outcome = outcome;
     });
     let spent = [OnBudgetSpent::Park, OnBudgetSpent::Cancel];
-    vary(&mut states, spent, |state, on_budget_spent| {
+    vary(&mut states, &spent, |state, on_budget_spent| {
         state.options.on_budget_spent = on_budget_spent;
     });
-    vary(&mut states, [0, 1, BUDGET], |state, budget| {
+    vary(&mut states, &[0, 1, BUDGET], |state, budget| {
         state.options.check_back_budget = budget;
     });
     let answers = [0, 1, BUDGET - 2, BUDGET - 1, BUDGET, BUDGET + 1];
-    vary(&mut states, answers, |state, answers| {
+    vary(&mut states, &answers, |state, answers| {
         state.in_progress_answers = answers;
     });
-    vary(&mut states, [0, 1, 100], |state, unanswered| {
+    vary(&mut states, &[0, 1, 100], |state, unanswered| {
         state.unanswered = unanswered;
     });
     let owed = [(0, 0), (1, 0), (0, 1), (1, 1), (2, 0), (2, 3)];
-    vary(&mut states, owed, |state, owed| {
+    vary(&mut states, &owed, |state, owed| {
         (state.open_effects, state.parked_effects) = owed;
     });
     let branches = [(0, 0), (2, 0), (2, 1), (3, 2)];
-    vary(&mut states, branches, |state, branches| {
+    vary(&mut states, &branches, |state, branches| {
         (state.branches, state.untried) = branches;
     });
     let parked = [None, Some(ParkReason::new("first"))];
-    vary(&mut states, parked, |state, parked| state.parked = parked);
+    vary(&mut states, &parked, |state, parked| state.parked = parked);
     states.retain(|state| state.validate().is_ok());
     states
 }
@@ -196,7 +196,7 @@ fn every_state() -> Vec<State> {
 /// Each of `states` with each of `values`.
 fn vary<T: Clone, const N: usize>(
     states: &mut Vec<State>,
-    values: [T; N],
+    values: &[T; N],
     set: impl Fn(&mut State, T),
 ) {
     *states = states

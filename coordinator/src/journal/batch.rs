@@ -24,7 +24,8 @@ pub(super) fn next(waiting: &mut VecDeque<Entry>, options: &JournalOptions) -> V
                 first.insert(is_end);
             }
             MapEntry::Occupied(mut before) => {
-                if !(is_end && *before.get()) && !planted!(TwoOfOneIdInABatch) {
+                let joins = is_end && *before.get();
+                if !joins && !planted!(TwoOfOneIdInABatch) {
                     before.insert(false);
                     later.push_back(entry);
                     continue;

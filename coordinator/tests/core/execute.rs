@@ -10,11 +10,11 @@ use crate::support::{
     Answers, TOPIC, World, message, millis, minutes, reservations, seconds, until,
 };
 
-fn at_once() -> Option<WaitInput> {
-    Some(WaitInput {
+fn at_once() -> WaitInput {
+    WaitInput {
         until: Until::Decision,
         at_most: millis(0),
-    })
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,7 +112,7 @@ async fn p6_silence_of_a_try_decides_nothing_and_the_deadline_cancels() {
     let mut input = reservations(id, &["account"]);
     input.options.check_after = Some(seconds(30));
     let waiting = tokio::time::Instant::now();
-    node.execute(input.clone(), at_once()).await.unwrap();
+    node.execute(input.clone(), Some(at_once())).await.unwrap();
     tokio::time::sleep(seconds(29)).await;
     assert_eq!(node.phase(id).await, Some(Phase::Prepared));
     assert!(
@@ -142,7 +142,7 @@ async fn p1_a_try_that_ends_after_the_cancel_changes_nothing() {
         _ => Answers::Ok,
     });
     let id = world.id();
-    node.execute(reservations(id, &["account"]), at_once())
+    node.execute(reservations(id, &["account"]), Some(at_once()))
         .await
         .unwrap();
     until("it is tried", async || {
@@ -180,7 +180,7 @@ async fn p11_another_node_goes_on_with_the_trys() {
     let one = world.node("one").await;
     world.participants.answer(|_| Answers::Hang);
     let id = world.id();
-    one.execute(reservations(id, &["account", "coupon"]), at_once())
+    one.execute(reservations(id, &["account", "coupon"]), Some(at_once()))
         .await
         .unwrap();
     until("it is tried", async || {

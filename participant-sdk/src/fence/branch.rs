@@ -113,7 +113,6 @@ pub fn branch(call: Call, wrote: Wrote, created_us: i64, horizon_us: i64) -> Ste
         Wrote::Nothing(row) => row,
     };
     match (call, row) {
-        (_, Some(Held::Unheard)) => Step::Unclear,
         (Call::Try, Some(Held::Cancelled)) if planted!(LateTryRuns) => Step::Run,
         (Call::Confirm, Some(Held::Confirmed)) if planted!(ConfirmRunsTwice) => Step::Run,
         (Call::Confirm, None) if planted!(ConfirmNeedsNoTry) => Step::Run,
@@ -128,8 +127,10 @@ pub fn branch(call: Call, wrote: Wrote, created_us: i64, horizon_us: i64) -> Ste
         (Call::Cancel, Some(Held::Confirmed)) => {
             Step::Failed("the branch was confirmed here before, so it can't be cancelled")
         }
-        // It would have been moved: somebody else changed it between the two statements.
-        (Call::Confirm | Call::Cancel, Some(Held::Tried)) => Step::Unclear,
+        // *Tried* would have been moved: somebody else changed it between the two statements.
+        (Call::Confirm | Call::Cancel, Some(Held::Tried)) | (_, Some(Held::Unheard)) => {
+            Step::Unclear
+        }
         (_, None) if !remembers(created_us, horizon_us) => Step::Failed(
             "what was known of a branch of this age is purged here, so nobody can tell",
         ),

@@ -384,10 +384,10 @@ pub(crate) async fn t6_a_call_older_than_the_horizon_runs_nothing_and_leaves_not
 pub(crate) async fn calls_for_somebody_else_are_unknown_and_leave_nothing<D: Home>() {
     let (world, earnest, runs) = participant::<D>(Trouble::None).await;
     let wrong: [fn(&mut BranchCall); 6] = [
-        |call| call.namespace = "other".to_owned(),
-        |call| call.branch.as_mut().unwrap().service = "other".to_owned(),
-        |call| call.branch.as_mut().unwrap().resource_id = "a restored copy".to_owned(),
-        |call| call.branch.as_mut().unwrap().action = "unheard-of".to_owned(),
+        |call| "other".clone_into(&mut call.namespace),
+        |call| "other".clone_into(&mut call.branch.as_mut().unwrap().service),
+        |call| "a restored copy".clone_into(&mut call.branch.as_mut().unwrap().resource_id),
+        |call| "unheard-of".clone_into(&mut call.branch.as_mut().unwrap().action),
         |call| call.branch = None,
         |call| call.kind = BranchCallKind::Unspecified.into(),
     ];

@@ -25,7 +25,7 @@ async fn settled<D: Home>(earnest: &Earnest<D>, kind: BranchCallKind, number: i6
             }
         }
     };
-    let answer = tokio::time::timeout(Duration::from_secs(60), asking).await;
+    let answer = tokio::time::timeout(Duration::from_mins(1), asking).await;
     answer.expect("the call is answered in the end")
 }
 

@@ -40,7 +40,7 @@ impl<D: Home> Tcc<D> for Forward {
 
 fn forwarded() -> BranchCall {
     let mut call = call(TRY, 1);
-    call.branch.as_mut().unwrap().action = "forward".to_owned();
+    "forward".clone_into(&mut call.branch.as_mut().unwrap().action);
     TRACE.clone_into(&mut call.traceparent);
     call
 }

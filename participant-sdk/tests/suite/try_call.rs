@@ -81,7 +81,7 @@ impl<D: Home> Participant for Mumbling<D> {
             (Wrong::FirstLate, true) => self.called_again.notified().await,
             (Wrong::FirstLate, false) => {
                 self.called_again.notify_one();
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             (Wrong::FirstLost, _) => {}
         }

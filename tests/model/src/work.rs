@@ -176,17 +176,17 @@ fn called_branch(
 /// A participant carries out a call of a branch, whoever made it.
 pub(crate) fn act(model: &Model, world: &mut World, packet: Packet, declines: bool) {
     arrived(model, world, packet);
-    let (branch, call) = match packet {
-        Packet::Direct(branch, call)
-        | Packet::Branch(
-            _,
-            Lease {
-                key: WorkKey::Branch(branch),
-                ..
-            },
-            call,
-        ) => (branch, call),
-        _ => unreachable!("{packet:?} is no call of a branch"),
+    let (Packet::Direct(branch, call)
+    | Packet::Branch(
+        _,
+        Lease {
+            key: WorkKey::Branch(branch),
+            ..
+        },
+        call,
+    )) = packet
+    else {
+        unreachable!("{packet:?} is no call of a branch")
     };
     let it = &mut world.participants[World::place(&model.scope, branch)];
     let before = *it;

@@ -101,7 +101,7 @@ async fn one(
         )
         .json(&body);
     match Reply::to(request).await {
-        Ok(reply) => read(&reply, &id, target),
+        Ok(reply) => read(&reply, &id, &target),
         Err(Failure {
             code, error, down, ..
         }) => CallOutcome {
@@ -117,19 +117,19 @@ async fn one(
 /// What a complete HTTP reply to a call of a branch of `id` says: the rule that every such reply is read by, for those who simulate
 /// whatever may stand at an address.
 pub fn branch_answer_of(reply: http::Response<String>, id: TransactionId) -> BranchAnswer {
-    read(&Reply::of(reply), &id.to_string(), String::new()).answer
+    read(&Reply::of(reply), &id.to_string(), "").answer
 }
 
-fn read(reply: &Reply, id: &str, target: String) -> Outcome {
+fn read(reply: &Reply, id: &str, target: &str) -> Outcome {
     let unknown = |code: String, error: String| CallOutcome {
         answer: BranchAnswer::Unknown,
-        target: target.clone(),
+        target: target.to_owned(),
         code,
         error,
         down: reply.is_gateway_error(),
     };
     if planted!(AnyPageIsTaken) && reply.status == StatusCode::OK {
-        return said(BranchAnswer::Ok, &target, "");
+        return said(BranchAnswer::Ok, target, "");
     }
     let echoed = reply.only("Earnest-Transaction-Id") == Some(id);
     let word = reply.only("Earnest-Result");
@@ -168,7 +168,7 @@ fn read(reply: &Reply, id: &str, target: String) -> Outcome {
             );
         }
     };
-    said(answer, &target, &reason)
+    said(answer, target, &reason)
 }
 
 /// The body's `reason`, or its text.

@@ -574,10 +574,10 @@ pub async fn purge_takes_finished_branches(s: Subject) {
     s.ok(branch_settled(of(1), Settled::RetryAfter(Duration::ZERO)))
         .await;
     s.ok(branch_done(&s.one_branch(node).await)).await;
-    s.advance(Duration::from_secs(3_600));
+    s.advance(Duration::from_hours(1));
     let report = s
         .store
-        .purge(Duration::from_secs(60), 100)
+        .purge(Duration::from_mins(1), 100)
         .await
         .expect("it runs");
     assert_eq!(report.removed, 1);

@@ -11,6 +11,9 @@ use crate::{
     planted::planted,
 };
 
+/// Messages that are new, each in its place; or why they can't be added.
+type Further<'m> = Result<Vec<(Ordinal, &'m Message)>, Rejection>;
+
 impl<R: Rows> Engine<'_, R> {
     pub(super) fn register_branches(&mut self, register: &RegisterBranches) -> Outcome {
         let id = register.id;
@@ -74,7 +77,7 @@ impl<R: Rows> Engine<'_, R> {
         &mut self,
         row: &TransactionRow,
         register: &'m RegisterBranches,
-    ) -> Result<Result<Vec<(Ordinal, &'m Message)>, Rejection>, StoreError> {
+    ) -> Result<Further<'m>, StoreError> {
         let id = row.id;
         let mut new = Vec::new();
         if register.messages.is_empty() {
@@ -163,14 +166,14 @@ impl<R: Rows> Engine<'_, R> {
         &mut self,
         row: &TransactionRow,
         mut branch: BranchRow,
-        content: Branch,
+        content: &Branch,
     ) -> Result<(), StoreError> {
         // A Try that is under way ends under a token that is no good any more.
         release(&mut branch);
         branch.state = BranchState::Pending;
         branch.attempts = 0;
         branch.due = Some(self.now);
-        let leased = self.lease_branch(row, &mut branch, &content);
+        let leased = self.lease_branch(row, &mut branch, content);
         self.rows.update_branch(&branch)?;
         self.leased.extend(leased);
         Ok(())

@@ -162,7 +162,7 @@ impl<R: Rows> Engine<'_, R> {
             {
                 continue;
             }
-            self.owe_branch(row, branch, content)?;
+            self.owe_branch(row, branch, &content)?;
         }
         if row.state.phase.decision() != Some(Decision::Confirm) && !planted!(CancelOwes) {
             return Ok(());

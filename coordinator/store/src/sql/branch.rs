@@ -55,7 +55,7 @@ fn key<C: Cells>(c: &mut Columns<'_, C>) -> Read<BranchKey> {
 pub(crate) struct Content {
     action: Name,
     resource_id: String,
-    content_type: String,
+    media_type: String,
     payload: Bytes,
 }
 
@@ -66,7 +66,7 @@ impl Content {
             service: row.service.clone(),
             action: self.action,
             resource_id: self.resource_id,
-            content_type: self.content_type,
+            content_type: self.media_type,
             payload: self.payload,
         }
     }
@@ -78,7 +78,7 @@ pub(crate) fn content<C: Cells>(mut c: Columns<'_, C>) -> Read<(BranchKey, Conte
     let content = Content {
         action: c.parse()?,
         resource_id: c.text()?,
-        content_type: c.text()?,
+        media_type: c.text()?,
         payload: Bytes::copy_from_slice(c.bytes()?),
     };
     Ok((key, content))

@@ -263,9 +263,12 @@ fn end_check_back(work: &CheckBackWork, end: &End) -> Command {
 
 fn end_branch(work: &BranchWork, end: &End) -> Command {
     let is_try = work.call == BranchCall::Try;
-    let later = |delay| match is_try {
-        true => tried(work, TrySettled::RetryAfter(delay)),
-        false => branch_settled(work, Settled::RetryAfter(delay)),
+    let later = |delay| {
+        if is_try {
+            tried(work, TrySettled::RetryAfter(delay))
+        } else {
+            branch_settled(work, Settled::RetryAfter(delay))
+        }
     };
     match end {
         End::Done if is_try => tried(work, TrySettled::Ok),
@@ -340,6 +343,7 @@ fn kind(result: &Result<Reply, Rejection>) -> &'static str {
         Err(Rejection::MessageMisplaced { .. }) => "MessageMisplaced",
         Err(Rejection::TooManyMessages { .. }) => "TooManyMessages",
         Err(Rejection::TooManyBranches { .. }) => "TooManyBranches",
+        Err(Rejection::OlderNode { .. }) => "OlderNode",
         Err(Rejection::Untried(_)) => "Untried",
         Err(Rejection::TooOld { .. }) => "TooOld",
         Err(Rejection::NotParked(_)) => "NotParked",

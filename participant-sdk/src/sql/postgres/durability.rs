@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn settings_that_can_lose_a_commit_are_named() {
         let off = || Some("off".to_owned());
-        let named = Some("s1".to_owned());
+        let standby = Some("s1".to_owned());
         let cases = [
             (safe(), ""),
             (
@@ -109,7 +109,7 @@ mod tests {
             (
                 Durability {
                     standbys: 1,
-                    synchronous_standby_names: named.clone(),
+                    synchronous_standby_names: standby.clone(),
                     ..safe()
                 },
                 "",
@@ -117,7 +117,7 @@ mod tests {
             (
                 Durability {
                     standbys: 1,
-                    synchronous_standby_names: named,
+                    synchronous_standby_names: standby,
                     synchronous_commit: Some("local".to_owned()),
                     ..safe()
                 },
