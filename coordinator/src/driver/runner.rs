@@ -169,6 +169,9 @@ async fn call_branches(
         ));
     }
     crash::point("after_branch");
+    if planted!(AnswersAreSwapped) {
+        outcomes.reverse();
+    }
     let down = outcomes.iter().all(|outcome| outcome.down);
     let settle = |(work, outcome): (BranchWork, CallOutcome<BranchAnswer>)| {
         parts.metrics.called_branch(&work, &outcome);

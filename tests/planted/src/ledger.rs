@@ -448,4 +448,58 @@ pub const LEDGER: &[Entry] = &[
         "T5",
         Model(&["reserve"]),
     ),
+    entry(
+        Bug::CallsBeforeDecision,
+        "a branch is told to confirm as soon as it is registered",
+        "T4",
+        Model(&["reserve"]),
+    ),
+    entry(
+        Bug::AnswersAreSwapped,
+        "one branch's answer is taken for another's of the same call",
+        "K1",
+        Simulation,
+    ),
+    entry(
+        Bug::SilenceReserves,
+        "a Try without an answer counts as reserved",
+        "T3",
+        Simulation,
+    ),
+    entry(
+        Bug::CancelForgetsBranches,
+        "a cancelled transaction owes its branches nothing",
+        "P4",
+        Simulation,
+    ),
+    entry(
+        Bug::LateTryRuns,
+        "a Try that comes after its Cancel runs",
+        "T2",
+        Simulation,
+    ),
+    entry(
+        Bug::ConfirmRunsTwice,
+        "a Confirm that was carried out before runs again",
+        "T1",
+        Simulation,
+    ),
+    entry(
+        Bug::CommitsBeforeTry,
+        "COMMIT is sent although a Try was not answered OK",
+        "T3",
+        Wire,
+    ),
+    entry(
+        Bug::LateTryRuns,
+        "a Try that comes after its Cancel runs",
+        "T2",
+        Wire,
+    ),
+    entry(
+        Bug::ConfirmRunsTwice,
+        "a Confirm that was carried out before runs again",
+        "T1",
+        Wire,
+    ),
 ];

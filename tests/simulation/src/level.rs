@@ -54,6 +54,10 @@ pub(crate) trait Cast: Scene {
 }
 
 impl Cast for World {
+    fn reckon(&self) {
+        self.reckon();
+    }
+
     fn store(&self) -> &dyn Store {
         self.store()
     }

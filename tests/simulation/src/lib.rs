@@ -22,8 +22,8 @@ mod world;
 pub use check::{Coverage, EventKind, Pair, StateKind, Violation, legal, out_of_reach};
 pub use level::Level;
 pub use plan::{
-    Act, End, Fault, FaultKind, MessagePlan, Mood, Op, Party, Plan, RegistryAct, Setup, Size,
-    Start, StoreFault,
+    Act, BranchPlan, End, Fault, FaultKind, MessagePlan, Mood, Op, Party, Plan, RegistryAct, Setup,
+    Size, Start, StoreFault,
 };
 pub use run::{FEWEST_KINDS, Outcome, run, run_seed};
 pub use shrink::{Shrunk, shrink};

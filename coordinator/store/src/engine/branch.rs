@@ -148,7 +148,7 @@ impl<R: Rows> Engine<'_, R> {
                 BranchState::Registered
             },
             attempts: 0,
-            due: tried_here.then_some(self.now),
+            due: (tried_here || planted!(CallsBeforeDecision)).then_some(self.now),
             created_at: self.now,
             done_at: None,
             parked: None,
@@ -314,6 +314,7 @@ pub(super) fn release(branch: &mut BranchRow) {
 fn call_of(row: &TransactionRow, branch: &BranchRow) -> Option<BranchCall> {
     match branch.state {
         BranchState::Trying => Some(BranchCall::Try),
+        BranchState::Registered if planted!(CallsBeforeDecision) => Some(BranchCall::Confirm),
         BranchState::Pending | BranchState::Parked => row.state.phase.decision().map(Into::into),
         BranchState::Registered | BranchState::Tried | BranchState::Done => None,
     }

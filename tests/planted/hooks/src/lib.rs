@@ -99,6 +99,8 @@ bugs! {
     RefusalParks = "refusal-parks",
     StaleBranchCounts = "stale-branch-counts",
     CancelForgetsBranches = "cancel-forgets-branches",
+    CallsBeforeDecision = "calls-before-decision",
+    AnswersAreSwapped = "answers-are-swapped",
 }
 
 /// The environment was not read so far.

@@ -9,9 +9,12 @@ use std::{
 };
 
 use earnest_protocol::{Decision, InitiatorOutcome, TransactionId};
-use earnest_store::DeliveryKey;
+use earnest_store::{BranchKey, DeliveryKey};
 
-use super::violation::Violations;
+use super::{
+    branches::{Branches, Counts},
+    violation::Violations,
+};
 
 /// One delivery that is owed.
 #[derive(Debug, Default)]
@@ -52,6 +55,7 @@ pub(crate) struct Page {
     /// It was final, and its history is gone.
     pub(crate) purged: bool,
     pub(crate) owed: BTreeMap<DeliveryKey, Owed>,
+    pub(crate) branches: Branches,
 }
 
 impl Page {
@@ -65,6 +69,7 @@ impl Page {
             overruled: false,
             purged: false,
             owed: BTreeMap::new(),
+            branches: Branches::new(),
         }
     }
 }
@@ -87,6 +92,8 @@ pub(crate) struct Pages {
 pub(crate) trait Oracle: Send + Sync {
     /// L(x).
     fn local(&self, id: TransactionId) -> Local;
+    /// What a branch's participant has done.
+    fn branch(&self, key: &BranchKey) -> Counts;
     /// Whether the consumer has the effect.
     fn taken(&self, key: &DeliveryKey) -> bool;
 }
@@ -95,7 +102,7 @@ pub(crate) trait Oracle: Send + Sync {
 #[derive(Default)]
 pub(crate) struct Book {
     pages: Mutex<Pages>,
-    oracle: OnceLock<Box<dyn Oracle>>,
+    pub(super) oracle: OnceLock<Box<dyn Oracle>>,
     pub(crate) violations: Violations,
 }
 

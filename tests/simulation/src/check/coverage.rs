@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use earnest_protocol::{
-    CheckBackAnswer, Decision, Event, InitiatorOutcome, Jitter, Options, ParkReason, Phase, State,
-    transition,
+    CheckBackAnswer, Decision, Event, InitiatorOutcome, Jitter, Name, Options, ParkReason, Phase,
+    State, transition,
 };
 
 /// Where a transaction stands, as coarsely as the rules tell states apart.
@@ -19,16 +19,24 @@ pub enum StateKind {
     PreparedAsked,
     /// Undecided, about which nobody can be asked.
     PreparedAlone,
+    /// Undecided, whose Trys the coordinator runs.
+    PreparedExecuted,
     /// Undecided and parked.
     ParkedLocal,
     /// Undecided and parked.
     ParkedAsked,
     /// Undecided and parked.
     ParkedAlone,
+    /// Undecided and parked.
+    ParkedExecuted,
     /// Confirmed, effects owed and none parked.
     Confirming,
     /// Confirmed, effects parked.
     ConfirmingParked,
+    /// Cancelled, branches owed and none parked.
+    Cancelling,
+    /// Cancelled, branches parked.
+    CancellingParked,
     /// Final.
     Confirmed,
     /// Final.
@@ -66,29 +74,41 @@ pub enum EventKind {
     Park,
     /// An operator takes it up again.
     Unpark,
+    /// Branches or messages join it.
+    Registered,
+    /// The coordinator's Try of a branch was answered OK.
+    TriedOk,
+    /// … or refused.
+    TryRefused,
 }
 
 impl StateKind {
     /// All.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::PreparedLocal,
         Self::PreparedAsked,
         Self::PreparedAlone,
+        Self::PreparedExecuted,
         Self::ParkedLocal,
         Self::ParkedAsked,
         Self::ParkedAlone,
+        Self::ParkedExecuted,
         Self::Confirming,
         Self::ConfirmingParked,
+        Self::Cancelling,
+        Self::CancellingParked,
         Self::Confirmed,
         Self::Cancelled,
     ];
 
-    /// Of a row; `None` for what only branches reach.
-    pub(crate) fn of(state: &State) -> Option<Self> {
-        Some(match (state.phase, &state.parked, state.options.outcome) {
+    /// Of a row.
+    pub(crate) fn of(state: &State) -> Self {
+        match (state.phase, &state.parked, state.options.outcome) {
             (Phase::Prepared, None, InitiatorOutcome::Local) => Self::PreparedLocal,
             (Phase::Prepared, None, InitiatorOutcome::Asked) => Self::PreparedAsked,
             (Phase::Prepared, None, InitiatorOutcome::None) => Self::PreparedAlone,
+            (Phase::Prepared, None, InitiatorOutcome::Executed) => Self::PreparedExecuted,
+            (Phase::Prepared, Some(_), InitiatorOutcome::Executed) => Self::ParkedExecuted,
             (Phase::Prepared, Some(_), InitiatorOutcome::Local) => Self::ParkedLocal,
             (Phase::Prepared, Some(_), InitiatorOutcome::Asked) => Self::ParkedAsked,
             (Phase::Prepared, Some(_), InitiatorOutcome::None) => Self::ParkedAlone,
@@ -96,14 +116,16 @@ impl StateKind {
             (Phase::Confirming, ..) => Self::Confirming,
             (Phase::Confirmed, ..) => Self::Confirmed,
             (Phase::Cancelled, ..) => Self::Cancelled,
-            (Phase::Cancelling, ..) => return None,
-        })
+            (Phase::Cancelling, ..) if state.parked_effects > 0 => Self::CancellingParked,
+            (Phase::Cancelling, ..) => Self::Cancelling,
+        }
     }
 
     fn example(self) -> State {
         let outcome = match self {
             Self::PreparedAsked | Self::ParkedAsked => InitiatorOutcome::Asked,
             Self::PreparedAlone | Self::ParkedAlone => InitiatorOutcome::None,
+            Self::PreparedExecuted | Self::ParkedExecuted => InitiatorOutcome::Executed,
             _ => InitiatorOutcome::Local,
         };
         let mut state = State::prepared(Options {
@@ -111,6 +133,11 @@ impl StateKind {
             ..Options::default()
         });
         match self {
+            Self::PreparedExecuted => (state.branches, state.untried) = (1, 1),
+            Self::ParkedExecuted => {
+                (state.branches, state.untried) = (1, 1);
+                state.parked = Some(ParkReason::new("an example"));
+            }
             Self::PreparedLocal | Self::PreparedAsked | Self::PreparedAlone => {}
             Self::ParkedLocal | Self::ParkedAsked | Self::ParkedAlone => {
                 state.parked = Some(ParkReason::new("an example"));
@@ -123,6 +150,14 @@ impl StateKind {
                 state.phase = Phase::Confirming;
                 (state.open_effects, state.parked_effects) = (1, 1);
             }
+            Self::Cancelling => {
+                state.phase = Phase::Cancelling;
+                state.open_effects = 1;
+            }
+            Self::CancellingParked => {
+                state.phase = Phase::Cancelling;
+                (state.open_effects, state.parked_effects) = (1, 1);
+            }
             Self::Confirmed => state.phase = Phase::Confirmed,
             Self::Cancelled => state.phase = Phase::Cancelled,
         }
@@ -132,7 +167,7 @@ impl StateKind {
 
 impl EventKind {
     /// All.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Confirm,
         Self::Cancel,
         Self::Committed,
@@ -147,6 +182,9 @@ impl EventKind {
         Self::EffectUnparked,
         Self::Park,
         Self::Unpark,
+        Self::Registered,
+        Self::TriedOk,
+        Self::TryRefused,
     ];
 
     pub(crate) fn answered(answer: CheckBackAnswer) -> Self {
@@ -175,7 +213,17 @@ impl EventKind {
             Self::EffectUnparked => Event::EffectUnparked,
             Self::Park => Event::Park(ParkReason::new("an example")),
             Self::Unpark => Event::Unpark,
+            Self::Registered => Event::BranchesRegistered(1),
+            Self::TriedOk => Event::TriedOk,
+            Self::TryRefused => Event::TryRefused {
+                service: Name::default_namespace(),
+                reason: String::new(),
+            },
         }
+    }
+
+    fn is_try(self) -> bool {
+        matches!(self, Self::TriedOk | Self::TryRefused)
     }
 
     fn is_answer(self) -> bool {
@@ -194,15 +242,21 @@ pub fn out_of_reach((state, event): Pair) -> Option<&'static str> {
     use StateKind as S;
     let undecided = !matches!(
         state,
-        S::Confirming | S::ConfirmingParked | S::Confirmed | S::Cancelled
+        S::Confirming
+            | S::ConfirmingParked
+            | S::Cancelling
+            | S::CancellingParked
+            | S::Confirmed
+            | S::Cancelled
     );
     match (state, event) {
-        (S::ParkedLocal | S::ParkedAsked | S::ParkedAlone, e)
-            if e.is_answer() || e == EventKind::DeadlinePassed =>
+        (S::ParkedLocal | S::ParkedAsked | S::ParkedAlone | S::ParkedExecuted, e)
+            if e.is_answer() || e == EventKind::DeadlinePassed || e.is_try() =>
         {
             Some("setting it aside spends the token under which it was asked")
         }
-        (S::PreparedAlone, e) if e.is_answer() => Some("nobody can be asked"),
+        (_, e) if e.is_try() && !undecided => Some("a decision spends the tokens of its Trys"),
+        (S::PreparedAlone | S::PreparedExecuted, e) if e.is_answer() => Some("nobody can be asked"),
         (_, EventKind::DeadlinePassed) if !undecided => {
             Some("the engine turns a deadline away from what is decided")
         }
@@ -228,10 +282,8 @@ pub fn legal() -> BTreeSet<Pair> {
 pub struct Coverage(BTreeSet<Pair>);
 
 impl Coverage {
-    pub(crate) fn met(&mut self, state: Option<StateKind>, event: EventKind) {
-        if let Some(state) = state {
-            self.0.insert((state, event));
-        }
+    pub(crate) fn met(&mut self, state: StateKind, event: EventKind) {
+        self.0.insert((state, event));
     }
 
     /// Takes another run's in.

@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use earnest_protocol::{Decision, DeliveryState, InitiatorOutcome, Name, Phase, TransactionId};
+use earnest_protocol::{
+    BranchState, Decision, DeliveryState, InitiatorOutcome, Name, Phase, TransactionId,
+};
 use earnest_store::{Cursor, DeliveryRow, Store, StoreError, TransactionFilter, TransactionRow};
 
-use super::book::{Book, Local, Owed, Page};
+use super::{
+    book::{Book, Local, Owed, Page},
+    branches::converged,
+};
 
 /// What is neither final nor parked, and how many rows wait for a person.
 pub(crate) struct Left {
@@ -42,13 +47,19 @@ pub(crate) async fn at_rest(store: &dyn Store, away: Option<&Name>) -> Result<Le
         parked,
     };
     for row in owed {
-        let pending = deliveries(store, row.id).await?.into_iter();
-        let mut pending = pending.filter(|row| {
+        let detail = store.detail(row.id).await?;
+        let (pending, branches) = detail.map_or_else(Default::default, |detail| {
+            (detail.deliveries, detail.branches)
+        });
+        let calls = branches
+            .iter()
+            .any(|(row, _)| row.state == BranchState::Pending);
+        let mut pending = pending.into_iter().filter(|row| {
             let is_away = away.is_some() && row.key.subscription.as_ref() == away;
             row.state == DeliveryState::Pending && !is_away
         });
         let is_prepared = row.state.phase == Phase::Prepared;
-        if is_prepared || pending.any(|row| !is_behind(&blocked, &row)) {
+        if is_prepared || calls || pending.any(|row| !is_behind(&blocked, &row)) {
             left.owed.push(row);
         }
     }
@@ -108,7 +119,10 @@ pub(crate) async fn everything_done(store: &dyn Store, book: &Book) -> Result<()
                 .deliveries
                 .iter()
                 .filter(|row| row.state != DeliveryState::Done);
-            open_deliveries.extend(open.map(|row| row.key.clone()));
+            open_deliveries.extend(open.map(|row| row.key.to_string()));
+            let branches = detail.branches.iter().map(|(row, _)| row);
+            let open = branches.filter(|row| row.state != BranchState::Done);
+            open_deliveries.extend(open.map(|row| row.key.to_string()));
         }
     }
     let violations = &book.violations;
@@ -120,6 +134,7 @@ pub(crate) async fn everything_done(store: &dyn Store, book: &Book) -> Result<()
             let row = rows.get(id);
             told(book, *id, page, row);
             truth(book, *id, page, row);
+            converged(book, *id, page);
             for (key, owed) in &page.owed {
                 effect(book, key, page, owed);
             }

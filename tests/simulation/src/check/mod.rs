@@ -1,6 +1,8 @@
 //! The checkers: each breach is named by its invariant.
 
 mod book;
+mod branches;
+mod cover;
 mod coverage;
 mod end;
 mod observe;
@@ -10,5 +12,6 @@ pub use coverage::{Coverage, EventKind, Pair, StateKind, legal, out_of_reach};
 pub use violation::Violation;
 
 pub(crate) use book::{Book, Local, Oracle};
+pub(crate) use branches::Counts;
 pub(crate) use end::{all, at_rest, everything_done};
 pub(crate) use observe::Observer;

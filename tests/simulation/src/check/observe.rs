@@ -9,16 +9,19 @@ use std::{
 };
 
 use earnest_protocol::{
-    Decider, Decision, DeliveryState, InitiatorOutcome, LeaseToken, Phase, Settled, TransactionId,
+    BranchState, Decision, DeliveryState, InitiatorOutcome, LeaseToken, Phase, Settled,
+    TransactionId,
 };
 use earnest_store::{
-    Applied, Command, DeliveryKey, DeliveryRow, Detail, LeaseGrant, OperatorAction, PurgeReport,
-    Rejection, Reply, Store, StoreError, SubscriptionRow, TransactionFilter, TransactionRow,
+    Applied, Command, DeliveryKey, DeliveryRow, Detail, LeaseGrant, PurgeReport, Rejection, Reply,
+    Store, StoreError, SubscriptionRow, TransactionFilter, TransactionRow,
 };
 
 use super::{
     book::{Book, Local},
-    coverage::{Coverage, EventKind, StateKind},
+    branches,
+    cover::may_decide,
+    coverage::Coverage,
     end::all,
 };
 
@@ -26,10 +29,10 @@ use super::{
 pub(crate) struct Observer {
     store: Arc<dyn Store>,
     book: Arc<Book>,
-    coverage: Mutex<Coverage>,
+    pub(super) coverage: Mutex<Coverage>,
 }
 
-type Answer = Result<Reply, Rejection>;
+pub(super) type Answer = Result<Reply, Rejection>;
 
 impl Observer {
     pub(crate) fn new(store: Arc<dyn Store>, book: Arc<Book>) -> Self {
@@ -54,9 +57,12 @@ impl Observer {
         commands: &[Command],
         grant: LeaseGrant,
     ) -> Result<Applied, StoreError> {
-        let ids: BTreeSet<_> = commands.iter().map(Command::transaction).collect();
-        self.unless(ids.len() == commands.len(), "M3", || {
-            "two commands of one transaction in one batch".to_owned()
+        let together = together(commands);
+        let mut shared = commands
+            .iter()
+            .filter(|command| together.contains(&command.transaction()));
+        self.unless(shared.all(Command::is_end), "M3", || {
+            "commands of one transaction in one batch that are not all ends".to_owned()
         });
         self.before_settling(commands);
         let mut before = Vec::with_capacity(commands.len());
@@ -66,7 +72,8 @@ impl Observer {
         let applied = self.store.apply(commands, grant).await?;
         for ((command, before), answer) in commands.iter().zip(before).zip(&applied.results) {
             let after = self.store.detail(command.transaction()).await?;
-            self.step(command, answer, before.as_ref(), after.as_ref())
+            let alone = !together.contains(&command.transaction());
+            self.step(command, answer, before.as_ref(), after.as_ref(), alone)
                 .await?;
         }
         Ok(applied)
@@ -125,6 +132,7 @@ impl Observer {
         answer: &Answer,
         before: Option<&Detail>,
         after: Option<&Detail>,
+        alone: bool,
     ) -> Result<(), StoreError> {
         let id = command.transaction();
         let Some(after) = after else {
@@ -139,8 +147,10 @@ impl Observer {
         self.cover(command, answer, before);
         self.row(id, before, after);
         self.deliveries(before, after);
+        self.book
+            .branches(command, before, after, is_by_force(command));
         if let Some(before) = before {
-            self.lease(command, answer, before, after);
+            self.lease(command, answer, before, after, alone);
         }
         let was = before.and_then(|before| before.transaction.state.phase.decision());
         let is = after.transaction.state.phase.decision();
@@ -163,9 +173,22 @@ impl Observer {
         let valid = after.transaction.state.validate();
         self.unless(valid.is_ok(), "K3", || format!("{id}: {valid:?}"));
         let count = |state| after.deliveries.iter().filter(|d| d.state == state).count();
+        let calls = |state| {
+            after
+                .branches
+                .iter()
+                .filter(|(b, _)| b.state == state)
+                .count()
+        };
         let state = &after.transaction.state;
-        let agree = count(DeliveryState::Pending) == state.open_effects as usize
-            && count(DeliveryState::Parked) == state.parked_effects as usize;
+        let (owed, parked) = (
+            count(DeliveryState::Pending) + calls(BranchState::Pending),
+            count(DeliveryState::Parked) + calls(BranchState::Parked),
+        );
+        let agree = owed == state.open_effects as usize
+            && parked == state.parked_effects as usize
+            && after.branches.len() == state.branches as usize
+            && calls(BranchState::Trying) == state.untried as usize;
         self.unless(agree, "K3", || {
             format!(
                 "{id} counts {} open and {} parked effects, and has others",
@@ -208,12 +231,31 @@ impl Observer {
     }
 
     /// R2, P10: a write under a spent token touches nothing.
-    fn lease(&self, command: &Command, answer: &Answer, before: &Detail, after: &Detail) {
+    fn lease(
+        &self,
+        command: &Command,
+        answer: &Answer,
+        before: &Detail,
+        after: &Detail,
+        alone: bool,
+    ) {
         let (stale, same) = match command {
             Command::DeliverySettled(settled) => {
                 delivery_lease(before, after, &settled.key, settled.token)
             }
             Command::ReleaseDelivery { key, token } => delivery_lease(before, after, key, *token),
+            Command::BranchTried(tried) => {
+                let waits = &[BranchState::Trying];
+                branches::lease(before, after, &tried.key, tried.token, waits)
+            }
+            Command::BranchSettled(settled) => {
+                let waits = &[BranchState::Pending];
+                branches::lease(before, after, &settled.key, settled.token, waits)
+            }
+            Command::ReleaseBranch { key, token } => {
+                let waits = &[BranchState::Trying, BranchState::Pending];
+                branches::lease(before, after, key, *token, waits)
+            }
             Command::CheckedBack { token, .. }
             | Command::DeadlinePassed { token, .. }
             | Command::ReleaseCheckBack { token, .. } => {
@@ -226,7 +268,8 @@ impl Observer {
         if !stale {
             return;
         }
-        self.unless(same, "R2", || {
+        // Others of its batch may have changed it beside.
+        self.unless(same || !alone, "R2", || {
             format!(
                 "{} under a spent token changed {}",
                 command.name(),
@@ -264,9 +307,7 @@ impl Observer {
                 )
             },
         );
-        // The service writes so into what it keeps for the audit.
-        let by_force =
-            matches!(command, Command::Operator { detail, .. } if detail.ends_with("[forced]"));
+        let by_force = is_by_force(command);
         self.book.consult(id);
         let (committed, known) = self.book.read(|book| {
             let page = book.by_id.get(&id);
@@ -357,96 +398,18 @@ impl Observer {
             });
         }
     }
-
-    fn cover(&self, command: &Command, answer: &Answer, before: Option<&Detail>) {
-        let lost = matches!(answer, Ok(Reply::LostLease));
-        let Some(before) = before else { return };
-        let row = &before.transaction;
-        let state = StateKind::of(&row.state);
-        let mut coverage = self.coverage.lock().expect("no check panics");
-        let mut met = |event| coverage.met(state, event);
-        match command {
-            Command::Submit(new) if row.content == Some(new.content) => met(EventKind::Confirm),
-            Command::Decide(decide) => met(match decide.decision {
-                Decision::Confirm => EventKind::Confirm,
-                Decision::Cancel => EventKind::Cancel,
-            }),
-            Command::CheckedBack { answer, .. } => {
-                // What is decided takes any answer, if only to say that it contradicts.
-                if !lost || row.state.phase.decision().is_some() {
-                    met(EventKind::answered(*answer));
-                }
-            }
-            Command::DeadlinePassed { .. } if !lost => met(EventKind::DeadlinePassed),
-            Command::DeliverySettled(settled) if !lost => match settled.settled {
-                Settled::Done => met(EventKind::EffectDone),
-                Settled::Park(_) => met(EventKind::EffectParked),
-                Settled::RetryAfter(_) => {}
-            },
-            Command::Operator { action, .. } => {
-                let decided = row.state.phase.decision().is_some();
-                match action {
-                    OperatorAction::Decide(Decision::Confirm) => met(EventKind::OperatorConfirms),
-                    OperatorAction::Decide(Decision::Cancel) => met(EventKind::OperatorCancels),
-                    OperatorAction::Park(_) if !decided => met(EventKind::Park),
-                    OperatorAction::Park(_) if row.state.open_effects > 0 => {
-                        met(EventKind::EffectParked);
-                    }
-                    OperatorAction::Retry
-                        if !decided && (row.holder.is_none() || row.state.parked.is_some()) =>
-                    {
-                        met(EventKind::Unpark);
-                    }
-                    OperatorAction::Retry if row.state.phase == Phase::Confirming => {
-                        if row.state.parked_effects > 0 && answer.is_ok() {
-                            met(EventKind::EffectUnparked);
-                        }
-                    }
-                    OperatorAction::Park(_) | OperatorAction::Retry => {}
-                }
-            }
-            Command::Prepare(_)
-            | Command::Submit(_)
-            | Command::DeadlinePassed { .. }
-            | Command::DeliverySettled(_)
-            | Command::ReleaseDelivery { .. }
-            | Command::ReleaseCheckBack { .. } => {}
-        }
-    }
 }
 
-/// Whether this command may have made this decision, on this row, in this name.
-fn may_decide(
-    command: &Command,
-    was: Option<&TransactionRow>,
-    by: Option<&Decider>,
-    decision: Decision,
-) -> bool {
-    use earnest_protocol::CheckBackAnswer as A;
-    match (command, by) {
-        (Command::Submit(_), Some(Decider::Initiator)) => decision == Decision::Confirm,
-        (Command::Decide(decide), Some(Decider::Initiator)) => decide.decision == decision,
-        (Command::CheckedBack { answer, .. }, Some(Decider::CheckBack)) => matches!(
-            (answer, decision),
-            (A::Committed, Decision::Confirm) | (A::RolledBack, Decision::Cancel)
-        ),
-        (Command::CheckedBack { answer, .. }, Some(Decider::Budget)) => {
-            let local = |row: &TransactionRow| row.state.options.outcome == InitiatorOutcome::Local;
-            // P6: only an answer uses the budget up.
-            *answer == A::InProgress
-                && decision == Decision::Cancel
-                && was.is_some_and(|was| !local(was))
-        }
-        (Command::DeadlinePassed { .. }, Some(Decider::Deadline)) => {
-            let alone = |row: &TransactionRow| row.state.options.outcome == InitiatorOutcome::None;
-            decision == Decision::Cancel && was.is_some_and(alone)
-        }
-        (Command::Operator { action, .. }, Some(Decider::Operator(_))) => {
-            matches!(action, OperatorAction::Decide(said) if *said == decision)
-                && was.is_some_and(|was| was.state.parked.is_some())
-        }
-        _ => false,
-    }
+/// Whether a person decides over the initiator's head. The service writes so into what it keeps for the audit.
+fn is_by_force(command: &Command) -> bool {
+    matches!(command, Command::Operator { detail, .. } if detail.ends_with("[forced]"))
+}
+
+/// Transactions with more than one command in the batch.
+fn together(commands: &[Command]) -> BTreeSet<TransactionId> {
+    let mut seen = BTreeSet::new();
+    let ids = commands.iter().map(Command::transaction);
+    ids.filter(|id| !seen.insert(*id)).collect()
 }
 
 fn find<'a>(detail: &'a Detail, key: &DeliveryKey) -> Option<&'a DeliveryRow> {

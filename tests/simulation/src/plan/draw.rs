@@ -4,7 +4,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
 use super::{
     Act, End, Fault, FaultKind, MessagePlan, Mood, Op, Party, Plan, RegistryAct, Setup, Size,
-    Start, StoreFault,
+    Start, StoreFault, draw_branches,
 };
 use crate::{level::Level, run::FEWEST_KINDS};
 
@@ -17,13 +17,14 @@ pub(super) fn plan(seed: u64, size: Size) -> Plan {
     let setup = setup(&mut rng, size);
     let ops = ops(&mut rng, &setup, size);
     let faults = faults(&mut rng, &setup);
-    Plan {
+    let plan = Plan {
         level: Level::default(),
         seed,
         setup,
         ops,
         faults,
-    }
+    };
+    draw_branches::add(plan, size)
 }
 
 fn setup(rng: &mut SmallRng, size: Size) -> Setup {
@@ -39,6 +40,7 @@ fn setup(rng: &mut SmallRng, size: Size) -> Setup {
         queue: *[16, 256, 8_192].choose(rng).expect("not empty"),
         board: *[4, 64, 16_384, 16_384].choose(rng).expect("not empty"),
         slow_ms: *[0, 0, 1_500].choose(rng).expect("not empty"),
+        participants: 0,
     };
     // Two at a time are too few for what a run owes to a slow one.
     if setup.board == 4 {
@@ -112,7 +114,7 @@ fn ops(rng: &mut SmallRng, setup: &Setup, size: Size) -> Vec<Start> {
     ops
 }
 
-fn messages(rng: &mut SmallRng, setup: &Setup) -> Vec<MessagePlan> {
+pub(super) fn messages(rng: &mut SmallRng, setup: &Setup) -> Vec<MessagePlan> {
     let count = *[1, 1, 1, 1, 2, 3, 0].choose(rng).expect("not empty");
     (0..count)
         .map(|_| MessagePlan {
@@ -123,7 +125,12 @@ fn messages(rng: &mut SmallRng, setup: &Setup) -> Vec<MessagePlan> {
 }
 
 fn send(rng: &mut SmallRng, setup: &Setup) -> Op {
-    let end = match rng.random_range(0..100) {
+    let end = end(rng);
+    send_with(rng, setup, end)
+}
+
+pub(super) fn end(rng: &mut SmallRng) -> End {
+    match rng.random_range(0..100) {
         0..60 => End::Commit,
         60..75 => End::RollBack,
         75..78 => End::DieBeforePrepare,
@@ -132,7 +139,10 @@ fn send(rng: &mut SmallRng, setup: &Setup) -> Op {
         88..92 => End::CommitUnknown(rng.random()),
         92..96 => End::Contradict,
         _ => End::ReuseId,
-    };
+    }
+}
+
+fn send_with(rng: &mut SmallRng, setup: &Setup, end: End) -> Op {
     let slow = rng.random_range(0..20) == 0;
     Op::Send {
         initiator: rng.random_range(0..setup.initiators),

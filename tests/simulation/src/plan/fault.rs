@@ -79,6 +79,10 @@ pub enum FaultKind {
     CrashConsumer(u8),
     /// A service that takes messages misbehaves.
     Consumer(u8, Mood),
+    /// A service that reserves is killed, and what it has open is rolled back.
+    CrashParticipant(u8),
+    /// A service that reserves misbehaves.
+    Participant(u8, Mood),
 }
 
 impl FaultKind {
@@ -115,6 +119,14 @@ impl FaultKind {
             Self::Consumer(_, Mood::Fails) => "consumer fails",
             Self::Consumer(_, Mood::Omits) => "consumer omits",
             Self::Consumer(_, Mood::Unsure) => "consumer commit unknown",
+            Self::CrashParticipant(_) => "participant crash",
+            Self::Participant(_, Mood::Down) => "participant down",
+            Self::Participant(_, Mood::Hangs) => "participant hangs",
+            Self::Participant(_, Mood::Slow) => "participant slow",
+            Self::Participant(_, Mood::Busy) => "participant busy",
+            Self::Participant(_, Mood::Fails) => "participant fails",
+            Self::Participant(_, Mood::Omits) => "participant omits",
+            Self::Participant(_, Mood::Unsure) => "participant commit unknown",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing here runs anything, and nothing that runs draws what is to happen: only how long things take is drawn later.
 
 mod draw;
+mod draw_branches;
 mod fault;
 mod op;
 
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::level::Level;
 
 pub use fault::{Fault, FaultKind, Mood, StoreFault};
-pub use op::{Act, End, MessagePlan, Op, RegistryAct, Start};
+pub use op::{Act, BranchPlan, End, MessagePlan, Op, RegistryAct, Start};
 
 /// Whoever sends and receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -24,6 +25,8 @@ pub enum Party {
     Initiator(u8),
     /// A service that takes messages.
     Consumer(u8),
+    /// A service that reserves.
+    Participant(u8),
     /// A person at the command line.
     Operator,
 }
@@ -50,6 +53,9 @@ pub struct Setup {
     /// How long the third consumer takes for each call, which may be longer than a lease; at the level of commands.
     #[serde(default)]
     pub slow_ms: u32,
+    /// Services that reserve; none: there are no branches.
+    #[serde(default)]
+    pub participants: u8,
 }
 
 impl Setup {

@@ -11,6 +11,17 @@ pub struct MessagePlan {
     pub key: u8,
 }
 
+/// One branch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BranchPlan {
+    /// At which participant.
+    pub participant: u8,
+    /// How much is reserved; more than there is will be refused.
+    pub cents: u32,
+    /// Its Try opens a transaction of its own.
+    pub nested: bool,
+}
+
 /// How an initiator's flow ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
@@ -111,6 +122,38 @@ pub enum Op {
         /// It confirms, and when asked it says that it rolled back.
         #[serde(default)]
         lies: bool,
+    },
+    /// As [`Op::Send`], with branches that its initiator tries before it commits.
+    Reserve {
+        /// Which service.
+        initiator: u8,
+        /// What it reserves.
+        branches: Vec<BranchPlan>,
+        /// The last so many of them are registered later.
+        joins: u8,
+        /// What it sends.
+        messages: Vec<MessagePlan>,
+        /// How long its local transaction does other things.
+        think_ms: u32,
+        /// When the coordinator begins to ask.
+        check_after_ms: u32,
+        /// How many *in progress* are taken.
+        budget: u32,
+        /// How it ends.
+        end: End,
+    },
+    /// Branches whose Trys the coordinator runs.
+    Execute {
+        /// Which service.
+        initiator: u8,
+        /// What is reserved.
+        branches: Vec<BranchPlan>,
+        /// What it sends.
+        messages: Vec<MessagePlan>,
+        /// When the deadline cancels.
+        check_after_ms: u32,
+        /// Its initiator decides so after that many milliseconds, whatever the Trys say; `None`: never.
+        decide: Option<(bool, u32)>,
     },
     /// A Cancel that comes before its Prepare.
     CancelFirst {

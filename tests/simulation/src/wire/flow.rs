@@ -15,7 +15,8 @@ use earnest_store::Clock as _;
 use tonic::{Response, Status, transport::Channel};
 
 use super::{
-    WireWorld, call::call, consumer::transaction, service::Run, truth::order_row, wires::host,
+    WireWorld, call::call, consumer::transaction, reserve::Reserving, service::Run,
+    truth::order_row, wires::host,
 };
 use crate::{
     plan::{End, MessagePlan, Op, Party},
@@ -26,11 +27,11 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// One flow of one run of a service.
-struct Flow {
-    world: Arc<WireWorld>,
-    operation: u32,
+pub(super) struct Flow {
+    pub(super) world: Arc<WireWorld>,
+    pub(super) operation: u32,
     party: Party,
-    run: Run,
+    pub(super) run: Run,
 }
 
 impl WireWorld {
@@ -40,6 +41,8 @@ impl WireWorld {
         | Op::Submit { initiator, .. }
         | Op::Alone { initiator, .. }
         | Op::Asked { initiator, .. }
+        | Op::Reserve { initiator, .. }
+        | Op::Execute { initiator, .. }
         | Op::CancelFirst { initiator }) = op
         else {
             return;
@@ -86,6 +89,31 @@ impl Flow {
                 self.decides(id, false).await;
                 self.prepare(id, &[], 0).await;
             }
+            Op::Reserve {
+                branches,
+                joins,
+                messages,
+                think_ms,
+                end,
+                ..
+            } => {
+                let plan = Reserving {
+                    branches: &branches,
+                    joins: joins.into(),
+                    messages: &messages,
+                };
+                self.reserve(plan, millis(think_ms.min(8_000)), end).await;
+            }
+            Op::Execute {
+                branches,
+                messages,
+                check_after_ms,
+                decide,
+                ..
+            } => {
+                let deadline = millis(check_after_ms);
+                self.execute(&branches, &messages, deadline, decide).await;
+            }
             Op::Operate { .. } | Op::Registry { .. } => {}
         }
     }
@@ -114,14 +142,31 @@ impl Flow {
             InitiatorOutcome::Local
         };
         self.world.begins(self.operation, id, outcome);
-        let service = self.world.service_of(self.party);
         if end == End::Contradict {
+            let service = self.world.service_of(self.party);
             service.next(Operation::Statement, Fault::TransactionLost);
         }
         tx.put(&order_row(id), "placed").await?;
+        self.collects(&mut tx, messages)?;
+        self.ends(tx, id, think, end).await
+    }
+
+    pub(super) fn collects(&self, tx: &mut Tx, messages: &[MessagePlan]) -> Result<(), Error> {
         for message in messages {
             tx.send(&topic(message.topic), key(*message), &self.operation)?;
         }
+        Ok(())
+    }
+
+    /// From the last statement on.
+    pub(super) async fn ends(
+        &self,
+        tx: Tx,
+        id: TransactionId,
+        think: Duration,
+        end: End,
+    ) -> Result<(), Error> {
+        let service = self.world.service_of(self.party);
         match end {
             End::DieBeforePrepare => drop(tx),
             End::RollBack => tx.rollback().await?,
@@ -248,7 +293,7 @@ impl Flow {
             .await;
     }
 
-    async fn decides(&self, id: TransactionId, confirm: bool) {
+    pub(super) async fn decides(&self, id: TransactionId, confirm: bool) {
         let (text, initiator) = (id.to_string(), host(self.party));
         let told = if confirm {
             let request = ConfirmRequest {
@@ -297,6 +342,6 @@ fn wire_message(message: MessagePlan) -> Message {
     }
 }
 
-fn millis(count: u32) -> Duration {
+pub(super) fn millis(count: u32) -> Duration {
     Duration::from_millis(count.into())
 }

@@ -12,6 +12,7 @@ mod consumer;
 mod flow;
 mod node;
 mod operator;
+mod reserve;
 mod service;
 mod stream;
 mod truth;
@@ -59,6 +60,7 @@ pub(crate) struct WireWorld {
     nodes: Vec<NodeSlot>,
     initiators: Vec<Service>,
     consumers: Vec<Service>,
+    participants: Vec<Service>,
     /// A person's own machine is never killed.
     operator: Vec<Channel>,
     /// The transactions that operations have opened.
@@ -81,6 +83,9 @@ impl WireWorld {
         let consumers: Vec<_> = (0..plan.setup.consumers)
             .map(|n| service(Party::Consumer(n)))
             .collect();
+        let participants: Vec<_> = (0..plan.setup.participants)
+            .map(|n| service(Party::Participant(n)))
+            .collect();
         let databases = |services: &[Service]| {
             let database = |service: &Service| service.database.clone();
             services.iter().map(database).collect()
@@ -88,6 +93,7 @@ impl WireWorld {
         book.asks(Databases {
             initiators: databases(&initiators),
             consumers: databases(&consumers),
+            participants: databases(&participants),
         });
         Arc::new(Self {
             seed: plan.seed,
@@ -106,6 +112,7 @@ impl WireWorld {
                 .collect(),
             initiators,
             consumers,
+            participants,
             opened: Mutex::default(),
             told_not: Mutex::default(),
             trace: Arc::new(Trace::new(start, with_text)),
@@ -141,8 +148,14 @@ impl WireWorld {
         match party {
             Party::Initiator(n) => &self.initiators[usize::from(n)],
             Party::Consumer(n) => &self.consumers[usize::from(n)],
+            Party::Participant(n) => &self.participants[usize::from(n)],
             other => unreachable!("{other:?} is no service"),
         }
+    }
+
+    fn services(&self) -> impl Iterator<Item = &Service> {
+        let services = self.initiators.iter().chain(&self.consumers);
+        services.chain(&self.participants)
     }
 
     /// The database itself, past all faults.
@@ -169,7 +182,7 @@ impl WireWorld {
         for node in &self.nodes {
             node.start(self);
         }
-        for service in self.initiators.iter().chain(&self.consumers) {
+        for service in self.services() {
             service.start(self);
         }
     }
@@ -180,7 +193,7 @@ impl WireWorld {
         for node in &self.nodes {
             node.let_go();
         }
-        for service in self.initiators.iter().chain(&self.consumers) {
+        for service in self.services() {
             service.let_go();
         }
     }
@@ -193,6 +206,7 @@ impl WireWorld {
     /// What services know that nobody else does, brought into the book.
     pub(crate) fn reckon(&self) {
         self.note_effects();
+        self.book.branches_as_they_are();
         let told_not = self.told_not.lock().expect("nothing panics in here");
         self.book.are_told_not_committed(&told_not);
     }
@@ -262,6 +276,18 @@ impl Scene for WireWorld {
 
     fn mood(&self, consumer: u8, mood: Mood, begins: bool) {
         self.consumers[usize::from(consumer)].turns(&self.wires, mood, begins);
+    }
+
+    fn participant(self: &Arc<Self>, participant: u8, blow: Blow) {
+        if blow == Blow::Kill {
+            let kind = FaultKind::CrashParticipant(participant);
+            self.wires.network.meets(kind.name());
+        }
+        self.participants[usize::from(participant)].suffers(self, blow);
+    }
+
+    fn participant_mood(&self, participant: u8, mood: Mood, begins: bool) {
+        self.participants[usize::from(participant)].turns(&self.wires, mood, begins);
     }
 
     fn mended(&self) {

@@ -18,7 +18,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
 
 use super::{
-    WireWorld, consumer,
+    WireWorld, consumer, reserve,
     wires::{SimulatedDialer, Wires, host},
 };
 use crate::{
@@ -275,6 +275,11 @@ async fn start(
     if let Party::Consumer(consumer) = party {
         builder = consumer::handles(world, builder, consumer);
     }
+    if let Party::Participant(participant) = party {
+        builder = reserve::offers(world, builder, participant);
+    }
+    let dialer = dialer(&world.wires, party, &gate);
+    builder = builder.reach(move |url| channel(&dialer, url));
     let channels = channels(&world.wires, world.setup.nodes, party, &gate);
     let earnest: Earnest = builder.connect_over(channels.clone()).await?;
     let address = SocketAddr::from(([10, 0, 1, 0], 80));
@@ -297,28 +302,38 @@ pub(super) fn channels(
     from: Party,
     gate: &Arc<Gate>,
 ) -> Vec<Channel> {
-    let dialer = Arc::new(SimulatedDialer {
+    let dialer = dialer(wires, from, gate);
+    let url = |node| format!("http://{}:7450", host(Party::Node(node)));
+    (0..nodes)
+        .map(|node| channel(&dialer, &url(node)).expect("a URL"))
+        .collect()
+}
+
+fn dialer(wires: &Arc<Wires>, from: Party, gate: &Arc<Gate>) -> Arc<SimulatedDialer> {
+    Arc::new(SimulatedDialer {
         wires: Arc::clone(wires),
         from,
         gate: Arc::clone(gate),
-    });
-    let channel = |node| {
-        let dialer = Arc::clone(&dialer);
-        Endpoint::from_shared(format!("http://{}:7450", host(Party::Node(node))))
-            .expect("a URL")
-            .connect_timeout(Duration::from_secs(1))
-            .http2_keep_alive_interval(Duration::from_secs(10))
-            .keep_alive_timeout(Duration::from_secs(5))
-            .keep_alive_while_idle(true)
-            .connect_with_connector_lazy(service_fn(move |uri: Uri| {
-                let dialer = Arc::clone(&dialer);
-                async move {
-                    let stream = dialer.connect(uri.host().unwrap_or_default()).await;
-                    stream.map(TokioIo::new)
-                }
-            }))
-    };
-    (0..nodes).map(channel).collect()
+    })
+}
+
+/// As the SDK makes it; `None`: that is no URL.
+fn channel(dialer: &Arc<SimulatedDialer>, url: &str) -> Option<Channel> {
+    let dialer = Arc::clone(dialer);
+    let endpoint = Endpoint::from_shared(url.to_owned()).ok()?;
+    let channel = endpoint
+        .connect_timeout(Duration::from_secs(1))
+        .http2_keep_alive_interval(Duration::from_secs(10))
+        .keep_alive_timeout(Duration::from_secs(5))
+        .keep_alive_while_idle(true)
+        .connect_with_connector_lazy(service_fn(move |uri: Uri| {
+            let dialer = Arc::clone(&dialer);
+            async move {
+                let stream = dialer.connect(uri.host().unwrap_or_default()).await;
+                stream.map(TokioIo::new)
+            }
+        }));
+    Some(channel)
 }
 
 /// The kind of database that services have here.

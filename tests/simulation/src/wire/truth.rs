@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use earnest::memory::Database;
 use earnest_protocol::TransactionId;
-use earnest_store::DeliveryKey;
+use earnest_store::{BranchKey, DeliveryKey};
 
 use super::{
     WireWorld,
     consumer::{effect_row, log_row},
+    reserve::truth,
 };
-use crate::check::{Local, Oracle};
+use crate::check::{Counts, Local, Oracle};
 
 /// What a service itself writes in its local transaction. It is the truth even where the fence is wrong, and outlives it.
 pub(super) fn order_row(id: TransactionId) -> String {
@@ -21,23 +22,30 @@ pub(super) fn order_row(id: TransactionId) -> String {
 pub(super) struct Databases {
     pub(super) initiators: Vec<Database>,
     pub(super) consumers: Vec<Database>,
+    pub(super) participants: Vec<Database>,
 }
 
 impl Oracle for Databases {
     fn local(&self, id: TransactionId) -> Local {
         let row = order_row(id);
-        let mut initiators = self.initiators.iter();
+        // A Try may open a transaction of its own.
+        let mut initiators = self.initiators.iter().chain(&self.participants);
         if initiators.any(|one| one.row(&row).is_some()) {
             return Local::Committed;
         }
         let Ok(id) = id.to_string().parse() else {
             return Local::Open;
         };
-        let mut said = self.initiators.iter().filter_map(|one| one.committed(id));
+        let databases = self.initiators.iter().chain(&self.participants);
+        let mut said = databases.filter_map(|one| one.committed(id));
         match said.next() {
             Some(false) => Local::Fenced,
             Some(true) | None => Local::Open,
         }
+    }
+
+    fn branch(&self, key: &BranchKey) -> Counts {
+        truth(&self.participants, key)
     }
 
     fn taken(&self, key: &DeliveryKey) -> bool {

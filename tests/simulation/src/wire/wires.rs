@@ -178,6 +178,7 @@ pub(crate) fn host(party: Party) -> String {
         Party::Node(n) => format!("node-{n}"),
         Party::Initiator(n) => format!("initiator-{n}"),
         Party::Consumer(n) => format!("consumer-{n}"),
+        Party::Participant(n) => format!("participant-{n}"),
         Party::Operator => "operator".to_owned(),
     }
 }
@@ -189,6 +190,7 @@ fn party(host: &str) -> Option<Party> {
         "node" => Some(Party::Node(number)),
         "initiator" => Some(Party::Initiator(number)),
         "consumer" => Some(Party::Consumer(number)),
+        "participant" => Some(Party::Participant(number)),
         _ => None,
     }
 }

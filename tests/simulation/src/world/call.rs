@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use earnest_coordinator::service::{
-    Code, Coordinator, DecideInput, OptionsInput, PrepareInput, Recorded, ServiceError,
+    Code, Coordinator, DecideInput, OptionsInput, PrepareInput, Recorded, ServiceError, Until,
+    WaitInput,
 };
 use earnest_protocol::{Decision, TransactionId};
 use earnest_store::TransactionRow;
@@ -16,6 +17,17 @@ use crate::plan::Party;
 const TRY: Duration = Duration::from_millis(700);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// Which call records a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    Prepare,
+    Submit,
+    Execute,
+}
+
+/// How long Execute waits for the decision; its caller has less patience than a person.
+const DECISION: Duration = Duration::from_millis(400);
 
 /// What a caller knows in the end.
 pub(super) enum Told<T> {
@@ -97,16 +109,23 @@ impl World {
         first: u32,
         id: TransactionId,
         input: PrepareInput,
-        submit: bool,
+        how: How,
     ) -> Told<Recorded> {
         let input = Arc::new(input);
         let act = move |coordinator: Coordinator| {
             let input = Arc::clone(&input);
             async move {
-                if submit {
-                    coordinator.submit(input.as_ref().clone()).await
-                } else {
-                    coordinator.prepare(input.as_ref().clone()).await
+                let input = input.as_ref().clone();
+                match how {
+                    How::Prepare => coordinator.prepare(input).await,
+                    How::Submit => coordinator.submit(input).await,
+                    How::Execute => {
+                        let wait = WaitInput {
+                            until: Until::Decision,
+                            at_most: DECISION,
+                        };
+                        coordinator.execute(input, Some(wait)).await
+                    }
                 }
             }
         };
@@ -141,6 +160,7 @@ impl World {
                 decision,
                 initiator: initiator.clone(),
                 namespace: String::new(),
+                wait: None,
             };
             async move { coordinator.decide(input).await }
         };

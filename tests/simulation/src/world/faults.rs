@@ -47,6 +47,10 @@ pub(crate) trait Scene: Send + Sync + 'static {
         async {}
     }
     fn consumer(self: &Arc<Self>, consumer: u8, blow: Blow);
+    /// Where services reserve.
+    fn participant(self: &Arc<Self>, participant: u8, blow: Blow);
+    /// A mood of one begins, or ends.
+    fn participant_mood(&self, participant: u8, mood: Mood, begins: bool);
     /// A mood begins, or ends.
     fn mood(&self, consumer: u8, mood: Mood, begins: bool);
     /// What was held up by a cut may go on.
@@ -112,6 +116,8 @@ fn begins(scene: &Arc<impl Scene>, kind: &FaultKind) {
         FaultKind::ForgetEarly(..) | FaultKind::PurgeHistory(_) => {}
         FaultKind::CrashConsumer(n) => scene.consumer(n, Blow::Kill),
         FaultKind::Consumer(n, mood) => scene.mood(n, mood, true),
+        FaultKind::CrashParticipant(n) => scene.participant(n, Blow::Kill),
+        FaultKind::Participant(n, mood) => scene.participant_mood(n, mood, true),
         FaultKind::Cut(..)
         | FaultKind::LoseRequests(_)
         | FaultKind::LoseResponses(_)
@@ -141,6 +147,8 @@ fn ends(scene: &Arc<impl Scene>, kind: &FaultKind) {
         FaultKind::InitiatorDatabase(n) => scene.initiator_database(n, false),
         FaultKind::CrashConsumer(n) => scene.consumer(n, Blow::StartAgain),
         FaultKind::Consumer(n, mood) => scene.mood(n, mood, false),
+        FaultKind::CrashParticipant(n) => scene.participant(n, Blow::StartAgain),
+        FaultKind::Participant(n, mood) => scene.participant_mood(n, mood, false),
         FaultKind::Cut(..)
         | FaultKind::LoseRequests(_)
         | FaultKind::LoseResponses(_)
@@ -163,6 +171,8 @@ fn is_met_at_once(kind: &FaultKind) -> bool {
             | FaultKind::Duplicate(_)
             | FaultKind::Store(..)
             | FaultKind::Consumer(..)
+            | FaultKind::CrashParticipant(_)
+            | FaultKind::Participant(..)
             | FaultKind::InitiatorDatabase(_)
             | FaultKind::ForeignDatabase(_)
             | FaultKind::ForgetEarly(..)
@@ -242,6 +252,25 @@ impl Scene for World {
             consumer.turns(mood);
         } else {
             consumer.recovers(mood);
+        }
+    }
+
+    fn participant(self: &Arc<Self>, participant: u8, blow: Blow) {
+        let it = &self.participants[usize::from(participant)];
+        if blow == Blow::StartAgain {
+            it.start_again();
+        } else {
+            self.meets(FaultKind::CrashParticipant(participant).name());
+            it.kill();
+        }
+    }
+
+    fn participant_mood(&self, participant: u8, mood: Mood, begins: bool) {
+        let it = &self.participants[usize::from(participant)];
+        if begins {
+            it.turns(mood);
+        } else {
+            it.recovers(mood);
         }
     }
 }

@@ -20,10 +20,11 @@ use earnest_store::{CheckBackWork, Clock};
 
 use super::{
     Gate, SimulatedClock, World,
-    call::{Told, prepare_input},
+    call::{How, Told, prepare_input},
     initiator_name,
     local::{Fence, LocalDatabase},
     messages,
+    reserve::Reserving,
 };
 use crate::{
     check::Book,
@@ -50,13 +51,13 @@ pub(super) struct Initiator {
 }
 
 /// One flow of one run of a service.
-struct Flow {
-    world: Arc<World>,
+pub(super) struct Flow {
+    pub(super) world: Arc<World>,
     service: usize,
-    operation: u32,
-    gate: Arc<Gate>,
-    run: u32,
-    id: TransactionId,
+    pub(super) operation: u32,
+    pub(super) gate: Arc<Gate>,
+    pub(super) run: u32,
+    pub(super) id: TransactionId,
 }
 
 impl Initiator {
@@ -191,6 +192,8 @@ impl World {
         | Op::Submit { initiator, .. }
         | Op::Alone { initiator, .. }
         | Op::Asked { initiator, .. }
+        | Op::Reserve { initiator, .. }
+        | Op::Execute { initiator, .. }
         | Op::CancelFirst { initiator }) = op
         else {
             return;
@@ -227,15 +230,15 @@ impl World {
 }
 
 impl Flow {
-    fn party(&self) -> Party {
+    pub(super) fn party(&self) -> Party {
         Party::Initiator(u8::try_from(self.service).unwrap_or_default())
     }
 
-    fn initiator(&self) -> &Initiator {
+    pub(super) fn initiator(&self) -> &Initiator {
         &self.world.initiators[self.service]
     }
 
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         initiator_name(self.initiator().number)
     }
 
@@ -258,7 +261,8 @@ impl Flow {
             }
             Op::Submit { messages, .. } => {
                 self.begins(InitiatorOutcome::None);
-                self.record(&messages, OptionsInput::default(), true).await;
+                self.record(&messages, OptionsInput::default(), How::Submit)
+                    .await;
             }
             Op::Alone {
                 messages,
@@ -291,16 +295,52 @@ impl Flow {
                 };
                 self.asked(&messages, options, knows, tells).await;
             }
+            Op::Reserve {
+                branches,
+                joins,
+                messages,
+                think_ms,
+                check_after_ms,
+                budget,
+                end,
+                ..
+            } => {
+                let options = OptionsInput {
+                    check_after: Some(millis(check_after_ms)),
+                    check_back_budget: Some(budget),
+                    ..OptionsInput::default()
+                };
+                let plan = Reserving {
+                    branches: &branches,
+                    joins: joins.into(),
+                    messages: &messages,
+                };
+                self.reserve(plan, millis(think_ms), options, end).await;
+            }
+            Op::Execute {
+                branches,
+                messages,
+                check_after_ms,
+                decide,
+                ..
+            } => {
+                let options = OptionsInput {
+                    check_after: Some(millis(check_after_ms)),
+                    ..OptionsInput::default()
+                };
+                self.execute(&branches, &messages, options, decide).await;
+            }
             Op::CancelFirst { .. } => {
                 self.begins(InitiatorOutcome::None);
                 self.decide(Decision::Cancel).await;
-                self.record(&[], OptionsInput::default(), false).await;
+                self.record(&[], OptionsInput::default(), How::Prepare)
+                    .await;
             }
             Op::Operate { .. } | Op::Registry { .. } => {}
         }
     }
 
-    fn begins(&self, outcome: InitiatorOutcome) {
+    pub(super) fn begins(&self, outcome: InitiatorOutcome) {
         self.world.book.begins(self.id, outcome);
     }
 
@@ -308,15 +348,15 @@ impl Flow {
         &self,
         plan: &[MessagePlan],
         options: OptionsInput,
-        submit: bool,
+        how: How,
     ) -> Told<earnest_coordinator::service::Recorded> {
         let input = prepare_input(self.id, self.name(), messages(plan, "body"), options);
         self.world
-            .record(self.party(), self.operation, self.id, input, submit)
+            .record(self.party(), self.operation, self.id, input, how)
             .await
     }
 
-    async fn decide(&self, decision: Decision) {
+    pub(super) async fn decide(&self, decision: Decision) {
         self.is_taken(decision).await;
     }
 
@@ -336,7 +376,7 @@ impl Flow {
         if end == End::DieBeforePrepare {
             return self.dies();
         }
-        match self.record(plan, options, false).await {
+        match self.record(plan, options, How::Prepare).await {
             Told::Answer(Ok(recorded)) if recorded.row.state.phase == Phase::Prepared => {}
             Told::Answer(Ok(_)) => {
                 // Decided over its head: it can't commit, and says so.
@@ -353,6 +393,12 @@ impl Flow {
         }
         tokio::time::sleep(think).await;
         self.gate.pass().await;
+        self.ends(plan, options, end).await;
+    }
+
+    /// From the last statement on.
+    pub(super) async fn ends(&self, plan: &[MessagePlan], options: OptionsInput, end: End) {
+        let database = &self.initiator().database;
         match end {
             End::DieBeforePrepare | End::DieBeforeCommit => self.dies(),
             End::RollBack => {
@@ -401,7 +447,7 @@ impl Flow {
     }
 
     /// The process is gone; its database finds out after a while.
-    fn dies(&self) {
+    pub(super) fn dies(&self) {
         let (world, service, id) = (Arc::clone(&self.world), self.service, self.id);
         let linger = millis(world.network.draw((self.operation, "linger"), 3_000));
         tokio::spawn(async move {
@@ -439,7 +485,13 @@ impl Flow {
         let input = prepare_input(self.id, self.name(), messages(plan, "other"), options);
         let told = self
             .world
-            .record(self.party(), self.operation + 1, self.id, input, false)
+            .record(
+                self.party(),
+                self.operation + 1,
+                self.id,
+                input,
+                How::Prepare,
+            )
             .await;
         let taken = matches!(told, Told::Answer(Ok(_))) && !plan.is_empty();
         self.world.book.violations.unless(!taken, "M6", || {
@@ -454,7 +506,8 @@ impl Flow {
             outcome: Some(InitiatorOutcome::None),
             ..OptionsInput::default()
         };
-        let told = self.record(plan, options, false).await;
+        let told = self.record(plan, options, How::Prepare).await;
+        self.may_add_a_message(plan).await;
         let Some((confirm, after)) = decide else {
             return;
         };
@@ -467,6 +520,13 @@ impl Flow {
         }
     }
 
+    /// Plans without participants are older than that.
+    async fn may_add_a_message(&self, plan: &[MessagePlan]) {
+        if self.world.setup.participants > 0 && self.operation.is_multiple_of(4) {
+            self.adds_message(plan).await;
+        }
+    }
+
     async fn asked(
         &self,
         plan: &[MessagePlan],
@@ -476,7 +536,8 @@ impl Flow {
     ) {
         self.begins(InitiatorOutcome::Asked);
         self.initiator().knows(self.id, None);
-        self.record(plan, options, false).await;
+        self.record(plan, options, How::Prepare).await;
+        self.may_add_a_message(plan).await;
         let Some((confirm, after)) = knows else {
             return;
         };
@@ -494,6 +555,6 @@ impl Flow {
     }
 }
 
-fn millis(count: u32) -> Duration {
+pub(super) fn millis(count: u32) -> Duration {
     Duration::from_millis(count.into())
 }

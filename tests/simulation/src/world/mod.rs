@@ -12,6 +12,8 @@ mod local;
 pub(crate) mod network;
 mod node;
 mod operator;
+mod participant;
+mod reserve;
 pub(crate) mod trace;
 
 use std::{
@@ -36,6 +38,7 @@ use gate::Gate;
 use initiator::Initiator;
 use network::{Lost, Network};
 use node::NodeSlot;
+use participant::Participant;
 use trace::Trace;
 
 /// Everything of one run.
@@ -50,6 +53,7 @@ pub(crate) struct World {
     nodes: Vec<NodeSlot>,
     initiators: Vec<Initiator>,
     consumers: Vec<Consumer>,
+    participants: Vec<Participant>,
     /// The transactions that operations have opened.
     opened: Mutex<BTreeMap<u32, TransactionId>>,
 }
@@ -74,6 +78,9 @@ impl World {
                 .map(|n| Initiator::new(n, clock(), Arc::clone(&book)))
                 .collect(),
             consumers: (0..plan.setup.consumers).map(Consumer::new).collect(),
+            participants: (0..plan.setup.participants)
+                .map(|n| Participant::new(n, clock(), Arc::clone(&book)))
+                .collect(),
             opened: Mutex::default(),
             trace,
             book,
@@ -136,6 +143,19 @@ impl World {
     /// A consumer that stays away while all others are well (V2), or comes back.
     pub(crate) fn stay_away(&self, consumer: u8, away: bool) {
         self.mood(consumer, Mood::Down, away);
+    }
+
+    /// T5: what was reserved is spent where it was confirmed, given back elsewhere, and nothing is lost.
+    pub(crate) fn reckon(&self) {
+        let spent = self.book.confirmed_cents();
+        for (n, participant) in (0..).zip(&self.participants) {
+            let (frozen, took, is_whole) = participant.reckon();
+            let due = spent.get(&n).copied().unwrap_or(0);
+            let right = frozen == 0 && took == due && is_whole;
+            self.book.violations.unless(right, "T5", || {
+                format!("participant {n} holds {frozen} and spent {took} in place of {due}; whole: {is_whole}")
+            });
+        }
     }
 
     /// Everybody who has put off a decision makes it.

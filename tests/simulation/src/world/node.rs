@@ -12,19 +12,19 @@ use async_trait::async_trait;
 use earnest_coordinator::{
     clock::Environment,
     driver::{
-        Board, BoardDispatcher, BoardOptions, CallOutcome, DeliveryPort, Driver, DriverOptions,
-        DriverParts,
+        Board, BoardDispatcher, BoardOptions, BranchPort, CallOutcome, DeliveryPort, Driver,
+        DriverOptions, DriverParts,
     },
     journal::{Journal, JournalOptions},
     service::{CheckBackPort, Coordinator, ServiceOptions, ServiceParts},
     telemetry::Metrics,
     vigil::Vigil,
 };
-use earnest_protocol::{CheckBackAnswer, DeliveryAnswer};
-use earnest_store::{CheckBackWork, DeliveryWork, StoreError};
+use earnest_protocol::{BranchAnswer, CheckBackAnswer, DeliveryAnswer, RetryPolicy};
+use earnest_store::{BranchWork, CheckBackWork, DeliveryWork, StoreError};
 use tokio_util::task::TaskTracker;
 
-use super::{Gate, Lost, SimulatedClock, World, link::Link, link::StoreFaults};
+use super::{Gate, Lost, SimulatedClock, World, link::Link, link::StoreFaults, participant};
 use crate::plan::Party;
 
 /// A caller's own bounds are shorter; this one ends what nobody waits for.
@@ -192,6 +192,12 @@ async fn start(
         node: format!("node-{number}"),
         lease: Duration::from_millis(setup.lease_ms.into()),
         check_back_timeout: Duration::from_secs(3),
+        branch_timeout: Duration::from_secs(3),
+        branch_retry: RetryPolicy {
+            initial: Duration::from_millis(100),
+            multiplier_milli: 2_000,
+            cap: Duration::from_secs(5),
+        },
         ..DriverOptions::default()
     };
     Driver::enrol(&*link, &board, &options).await?;
@@ -224,6 +230,7 @@ async fn start(
             board: Arc::clone(&board),
             check_back: Arc::clone(&port) as _,
             delivery: Arc::clone(&port) as _,
+            branches: Arc::clone(&port) as _,
             environment: environment.clone(),
             metrics,
             vigil: Arc::clone(&vigil),
@@ -266,6 +273,61 @@ impl Port {
     }
 }
 
+impl Port {
+    /// A transaction that a participant's Try has opened.
+    async fn asks_participant(
+        &self,
+        number: u8,
+        work: &CheckBackWork,
+    ) -> CallOutcome<CheckBackAnswer> {
+        let (world, id) = (Arc::clone(&self.world), work.id);
+        let answered = self
+            .call(Party::Participant(number), move || {
+                let world = Arc::clone(&world);
+                async move { world.participants[usize::from(number)].answers(id) }
+            })
+            .await;
+        let target = format!("participant {number}");
+        match answered {
+            Ok(answer) => CallOutcome::answered(answer, target, "answered", ""),
+            Err(lost) => {
+                let (code, error) = code(lost);
+                CallOutcome::down(CheckBackAnswer::Unknown, target, code, error)
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl BranchPort for Port {
+    async fn call(&self, batch: &[BranchWork]) -> Vec<CallOutcome<BranchAnswer>> {
+        let number = participant::number(&batch[0].branch.service).expect("a participant's branch");
+        let (world, works) = (Arc::clone(&self.world), Arc::new(batch.to_vec()));
+        let target = format!("participant {number}");
+        let answered = self
+            .call(Party::Participant(number), move || {
+                let (world, works) = (Arc::clone(&world), Arc::clone(&works));
+                async move {
+                    world.participants[usize::from(number)]
+                        .takes_batch(&world, &works)
+                        .await
+                }
+            })
+            .await;
+        match answered {
+            Ok(answers) => answers
+                .into_iter()
+                .map(|answer| CallOutcome::answered(answer, &target, "answered", ""))
+                .collect(),
+            Err(lost) => {
+                let (code, error) = code(lost);
+                let down = || CallOutcome::down(BranchAnswer::Unknown, &target, code, error);
+                batch.iter().map(|_| down()).collect()
+            }
+        }
+    }
+}
+
 fn code(lost: Lost) -> (&'static str, &'static str) {
     match lost {
         Lost::Silence => ("timeout", "no answer"),
@@ -276,6 +338,9 @@ fn code(lost: Lost) -> (&'static str, &'static str) {
 #[async_trait]
 impl CheckBackPort for Port {
     async fn check_back(&self, work: &CheckBackWork) -> CallOutcome<CheckBackAnswer> {
+        if let Some(number) = participant::number(&work.initiator) {
+            return self.asks_participant(number, work).await;
+        }
         let number = work.initiator.as_str().trim_start_matches("initiator-");
         let Ok(number) = number.parse::<u8>() else {
             return CallOutcome::down(CheckBackAnswer::Unknown, "nobody", "no-endpoint", "");
