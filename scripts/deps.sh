@@ -155,7 +155,7 @@ need_cargo_deny() {
   [ "$rc" -eq 0 ] || die "cargo-deny couldn't be built: see above. (A network that reaches the crate registry is needed.)"
 }
 
-[ $# -gt 0 ] || set -- toolchain postgres mariadb cargo-deny
+[ $# -gt 0 ] || set -- toolchain postgres mariadb openssl cargo-deny
 for part in "$@"; do
   case "$part" in
     toolchain)
@@ -164,7 +164,8 @@ for part in "$@"; do
       ;;
     postgres) need_postgres ;;
     mariadb) need_mariadb ;;
+    openssl) need_apt openssl openssl ;; # certificates for the servers that tests start
     cargo-deny) need_cargo_deny ;;
-    *) die "unknown argument '$part': use nothing, or some of: toolchain postgres mariadb cargo-deny" ;;
+    *) die "unknown argument '$part': use nothing, or some of: toolchain postgres mariadb openssl cargo-deny" ;;
   esac
 done

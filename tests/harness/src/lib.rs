@@ -8,6 +8,7 @@
 //! COMMAND…` starts them once for a whole command and hands their URLs to it.
 
 mod backup;
+mod certificate;
 mod container;
 mod database;
 mod frozen;

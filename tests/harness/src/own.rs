@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use crate::{Kind, keeper::Keeper, mariadb, postgres};
+use crate::{Kind, certificate::Certificate, keeper::Keeper, mariadb, postgres};
 
 const READY_WITHIN: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -22,18 +22,28 @@ pub struct OwnServer {
     url: String,
     port: u16,
     directory: PathBuf,
+    issuer: Option<PathBuf>,
 }
 
 impl OwnServer {
     /// On a free loopback port, in a temporary directory. Blocks for some seconds.
     pub fn start(kind: Kind) -> anyhow::Result<Self> {
+        Self::start_as(kind, false)
+    }
+
+    /// The same, and it encrypts for whoever asks for it; [`issuer`](Self::issuer) is whom to trust.
+    pub fn start_encrypting(kind: Kind) -> anyhow::Result<Self> {
+        Self::start_as(kind, true)
+    }
+
+    fn start_as(kind: Kind, encrypting: bool) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new()
             .prefix(&format!("earnest-{kind}-"))
             .tempdir()
             .context("can't make a temporary directory")?;
         open_to_all(directory.path())?;
         let port = free_port()?;
-        let (command, url) = match kind {
+        let (mut command, url) = match kind {
             Kind::Postgres => (
                 postgres::prepare(directory.path(), port)?,
                 postgres::url(port),
@@ -43,6 +53,9 @@ impl OwnServer {
                 mariadb::url(port),
             ),
         };
+        let certificate = encrypting.then(|| Certificate::make(directory.path(), kind));
+        let certificate = certificate.transpose()?;
+        command.extend(certificate.iter().flat_map(|made| made.flags(kind)));
         // From here on the keeper removes it.
         let directory = directory.keep();
         let mut server = Self {
@@ -51,6 +64,7 @@ impl OwnServer {
             url,
             port,
             directory,
+            issuer: certificate.map(|made| made.issuer),
         };
         server.start_again()?;
         Ok(server)
@@ -59,6 +73,11 @@ impl OwnServer {
     /// Of its administrator, and a database that is always there.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The certificate of who vouches for it, where it encrypts.
+    pub fn issuer(&self) -> Option<&Path> {
+        self.issuer.as_deref()
     }
 
     /// Where it listens, on loopback.

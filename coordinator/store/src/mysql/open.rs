@@ -5,14 +5,14 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use sqlx::{
     Executor, MySqlPool,
-    mysql::{MySqlConnectOptions, MySqlPoolOptions},
+    mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlSslMode},
 };
 
 use super::{
     connection::Writers,
     server::{Settings, cannot_connect},
 };
-use crate::StoreError;
+use crate::{StoreError, sql::encryption};
 
 /// How long a query waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -79,6 +79,16 @@ pub(super) async fn open(options: &MySqlOptions) -> Result<Opened, StoreError> {
             "{shown} names no database: give mysql://USER:PASSWORD@HOST:PORT/DATABASE"
         )));
     }
+    let insists = matches!(
+        connect.get_ssl_mode(),
+        MySqlSslMode::VerifyCa | MySqlSslMode::VerifyIdentity
+    );
+    if !insists && !encryption::is_here(connect.get_host()) {
+        encryption::warn(
+            &shown,
+            "ssl-mode=VERIFY_IDENTITY, and ssl-ca=FILE where the system doesn't know its issuer",
+        );
+    }
     let writers = Writers::new(connect.clone(), options.writers);
     let mut first = writers
         .connect()
@@ -114,6 +124,11 @@ fn parse(url: &str) -> Result<MySqlConnectOptions, StoreError> {
              mysql://USER:PASSWORD@HOST:PORT/DATABASE, with special characters as %XX"
         ))
     })?;
+    let options = if encryption::is_here(options.get_host()) && !encryption::is_said(url) {
+        options.ssl_mode(MySqlSslMode::Disabled)
+    } else {
+        options
+    };
     // Modes and time zone are set with all the rest.
     Ok(options.pipes_as_concat(false).no_engine_substitution(false))
 }

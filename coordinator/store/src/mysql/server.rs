@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use sqlx::{Executor, MySqlConnection};
 
 use super::error::{Context, number};
-use crate::{Durability, StoreError, sql::column::read_rows};
+use crate::{
+    Durability, StoreError,
+    sql::{column::read_rows, encryption},
+};
 
 /// Takes a larger packet than any statement that is not one single message (`write`).
 const PACKET: usize = 4 << 20;
@@ -124,8 +127,11 @@ pub(super) fn cannot_connect(shown: &str, error: &sqlx::Error) -> StoreError {
         ),
         (Some(_), _) => format!("{shown} can't be used: {error}"),
         (None, sqlx::Error::Configuration(_)) => format!(
-            "{shown} wants this user's password in a way that needs an encrypted connection: make the user with \
-             `IDENTIFIED WITH mysql_native_password`"
+            "{shown} wants this user's password in a way that needs an encrypted connection: add ssl-mode=REQUIRED or \
+             VERIFY_IDENTITY to the URL, or make the user with `IDENTIFIED WITH mysql_native_password`"
+        ),
+        (None, error) if encryption::is_why(error) => format!(
+            "{shown}: no encrypted connection ({error}): check ssl-mode and ssl-ca in the URL, and the server's ssl settings"
         ),
         (None, sqlx::Error::PoolTimedOut) => {
             format!(

@@ -6,11 +6,11 @@ use std::{fmt, str::FromStr, time::Duration};
 use sqlx::{
     Executor, PgPool,
     error::DatabaseError,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 
 use super::connection::Writers;
-use crate::StoreError;
+use crate::{StoreError, sql::encryption};
 
 /// How long a query waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -62,6 +62,16 @@ pub(super) async fn open(options: &PostgresOptions) -> Result<Opened, StoreError
         connect.get_port(),
         connect.get_database().unwrap_or(connect.get_username()),
     );
+    let insists = matches!(
+        connect.get_ssl_mode(),
+        PgSslMode::VerifyCa | PgSslMode::VerifyFull
+    );
+    if !insists && !encryption::is_here(connect.get_host()) {
+        encryption::warn(
+            &shown,
+            "sslmode=verify-full, and sslrootcert=FILE where the system doesn't know its issuer",
+        );
+    }
     let writers = Writers::new(connect.clone(), options.writers);
     let mut first = writers
         .connect()
@@ -97,6 +107,11 @@ fn parse(url: &str) -> Result<PgConnectOptions, StoreError> {
              postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters as %XX"
         ))
     })?;
+    let options = if encryption::is_here(options.get_host()) && !encryption::is_said(url) {
+        options.ssl_mode(PgSslMode::Disable)
+    } else {
+        options
+    };
     Ok(options.application_name("earnest"))
 }
 
@@ -115,6 +130,9 @@ fn cannot(shown: &str, error: &sqlx::Error) -> StoreError {
         ),
         Some("42501") => format!("{shown}: this user may not do what is needed ({error})"),
         Some(_) => format!("{shown} can't be used: {error}"),
+        None if encryption::is_why(error) => format!(
+            "{shown}: no encrypted connection ({error}): check sslmode and sslrootcert in the URL, and the server's ssl"
+        ),
         None if matches!(error, sqlx::Error::PoolTimedOut) => {
             format!(
                 "{shown} does not answer: is the server running, and can it be reached from here?"

@@ -6,6 +6,7 @@
 pub(crate) mod branch;
 pub(crate) mod column;
 pub(crate) mod delivery;
+pub(crate) mod encryption;
 pub(crate) mod message;
 pub(crate) mod recall;
 pub(crate) mod record;
