@@ -24,11 +24,11 @@ fn placed(ordinal: u32, service: &str) -> v1::PlacedBranch {
     }
 }
 
-fn wait(until: v1::WaitFor, at_most_ms: u64) -> Option<v1::Wait> {
-    Some(v1::Wait {
+fn wait(until: v1::WaitFor, at_most_ms: u64) -> v1::Wait {
+    v1::Wait {
         until: until.into(),
         at_most_ms,
-    })
+    }
 }
 
 async fn reserved(node: &Node) -> String {
@@ -67,7 +67,7 @@ async fn branches_are_prepared_registered_decided_and_shown() {
     assert!(response.mark.is_some());
     let confirm = v1::ConfirmRequest {
         id: id.clone(),
-        wait: wait(v1::WaitFor::FinalPhase, 20),
+        wait: Some(wait(v1::WaitFor::FinalPhase, 20)),
         ..v1::ConfirmRequest::default()
     };
     let response = client.confirm(confirm).await.unwrap().into_inner();
@@ -96,7 +96,7 @@ async fn execute_and_await_answer_within_their_time() {
     let execute = v1::ExecuteRequest {
         initiator: "cashier".into(),
         branches: vec![branch("account")],
-        wait: wait(v1::WaitFor::Decision, 20),
+        wait: Some(wait(v1::WaitFor::Decision, 20)),
         ..v1::ExecuteRequest::default()
     };
     let response = client.execute(execute).await.unwrap().into_inner();
@@ -107,7 +107,7 @@ async fn execute_and_await_answer_within_their_time() {
     assert_eq!(options.outcome(), v1::Outcome::Executed);
     let awaiting = v1::AwaitTransactionRequest {
         id: transaction.id.clone(),
-        wait: wait(v1::WaitFor::Decision, 60_000),
+        wait: Some(wait(v1::WaitFor::Decision, 60_000)),
     };
     let mut waiter = node.coordinator();
     let waiting = tokio::spawn(async move { waiter.await_transaction(awaiting).await });
@@ -157,7 +157,7 @@ async fn refusals_have_codes() {
     let execute = v1::ExecuteRequest {
         initiator: "cashier".into(),
         branches: vec![branch("account")],
-        wait: wait(v1::WaitFor::Decision, 0),
+        wait: Some(wait(v1::WaitFor::Decision, 0)),
         ..v1::ExecuteRequest::default()
     };
     let executed = client.execute(execute.clone()).await.unwrap().into_inner();
@@ -173,7 +173,7 @@ async fn refusals_have_codes() {
     refused.push(client.execute(nothing).await.unwrap_err());
     let missing = v1::AwaitTransactionRequest {
         id: node.id().to_string(),
-        wait: wait(v1::WaitFor::Decision, 60_000),
+        wait: Some(wait(v1::WaitFor::Decision, 60_000)),
     };
     refused.push(client.await_transaction(missing).await.unwrap_err());
     let codes: Vec<_> = refused

@@ -25,6 +25,10 @@ pub(crate) struct Counts {
 
 /// What is known of one branch.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and any of them may hold"
+)]
 pub(crate) struct Reserved {
     /// The database has it.
     registered: bool,

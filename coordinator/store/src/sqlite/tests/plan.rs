@@ -61,8 +61,12 @@ async fn check(store: &SqliteStore) {
         seeks(
             db,
             registry::WAITING,
-            branch::WAITING,
             "transactions_due (namespace=? AND initiator=? AND holder=? AND check_due>?)",
+        );
+        seeks(
+            db,
+            branch::WAITING,
+            "branches_due (namespace=? AND service=? AND holder=? AND due>?)",
         );
         seeks(db, retention::OLD, "transactions_id (id>? AND id<?)");
         assert!(plan(db, query::BACKLOG).contains("USING COVERING INDEX deliveries_owed"));
