@@ -60,6 +60,26 @@ async fn r1_what_a_newer_version_wrote_is_left_alone() {
 }
 
 #[tokio::test]
+async fn r1_no_branch_is_written_while_an_older_node_lives() {
+    let database = earnest_harness::postgres().await;
+    let nodes = over(database.url()).await;
+    let write = async |sql| run(database.url(), &["SET search_path = earnest", sql]).await;
+    let count = async |sql: &'static str| {
+        let mut db = sqlx::PgConnection::connect(database.url())
+            .await
+            .expect("it connects");
+        db.execute("SET search_path = earnest")
+            .await
+            .expect("it runs");
+        sqlx::query_scalar(sql)
+            .fetch_one(&mut db)
+            .await
+            .expect("it is counted")
+    };
+    nodes::versions::r1_no_branch_is_written_while_an_older_node_lives(nodes, write, count).await;
+}
+
+#[tokio::test]
 async fn newer_schema_is_refused() {
     let database = earnest_harness::postgres().await;
     let age = async || {

@@ -3,12 +3,11 @@
 -- Rows of transactions with branches, and their deliveries, are of format 2. All columns of a table come in one statement, which
 -- is done as a whole or not at all: where they are there, it is passed over.
 
-ALTER TABLE transactions
-    ADD COLUMN branches BIGINT NOT NULL DEFAULT 0,
-    ADD COLUMN untried  BIGINT NOT NULL DEFAULT 0; -- Trys that the coordinator still has to run
+-- `untried`: Trys that the coordinator still has to run.
+ALTER TABLE transactions ADD COLUMN branches BIGINT NOT NULL DEFAULT 0, ADD COLUMN untried BIGINT NOT NULL DEFAULT 0;
 
-ALTER TABLE attempts
-    ADD COLUMN branch_call SMALLINT; -- 1 try, 2 confirm, 3 cancel, of the branch `ordinal`; NULL: of no branch
+-- 1 try, 2 confirm, 3 cancel, of the branch `ordinal`; NULL: of no branch.
+ALTER TABLE attempts ADD COLUMN branch_call SMALLINT;
 
 -- The small row that each step of a branch rewrites.
 CREATE TABLE IF NOT EXISTS branches (

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{AttemptKind, BranchWork, Command, NewTransaction, Rejection, Reply, Work};
 
-fn executed(n: u8, branches: usize) -> NewTransaction {
+pub(super) fn executed(n: u8, branches: usize) -> NewTransaction {
     let options = Options {
         outcome: InitiatorOutcome::Executed,
         ..Options::default()

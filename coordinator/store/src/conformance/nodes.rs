@@ -8,15 +8,18 @@ use std::{
     time::Duration,
 };
 
-use earnest_protocol::{DeliveryState, Name, Phase, Timestamp};
+use earnest_protocol::{
+    BranchCall, BranchState, DeliveryState, Name, Phase, Timestamp, TrySettled,
+};
 
 use super::{
-    Case, LEASE, Subject, TestClock, cancel, confirm, done, id, keyed, message, name, no_grant,
-    only_deliveries, prepare, submit, transaction,
+    Case, LEASE, Subject, TestClock, branch::executed, branch_done, branched, cancel, confirm,
+    done, id, keyed, message, name, no_grant, only_deliveries, prepare, register, reserve, submit,
+    transaction, tried,
 };
 use crate::{
     Applied, ClaimRequest, Command, Endpoint, EndpointProtocol, Rejection, Reply, ServiceRow,
-    Store, StoreError,
+    Store, StoreError, Work,
 };
 
 /// Two stores over one database, with one clock.
@@ -51,6 +54,8 @@ pub const CASES: &[Case<Nodes>] = cases! {
     p4_subscription_deleted_while_others_decide_loses_nothing,
     p9_one_key_decided_by_two_nodes_at_once_keeps_an_order,
     p9_ends_and_decisions_at_once_leave_no_key_behind,
+    t4_registration_and_decision_of_two_nodes_at_once,
+    p10_try_claimed_beside_a_decision_is_barred,
     p12_two_nodes_that_claim_at_once_share_the_work,
     p10_node_that_comes_back_writes_nothing,
     services_registered_at_two_nodes_at_once_keep_all_endpoints,
@@ -96,6 +101,59 @@ pub async fn r1_one_id_prepared_by_two_nodes_at_once_is_recorded_once(n: Nodes) 
             let is_reused = matches!(loser.results[at], Err(Rejection::IdReused { .. }));
             assert_eq!(is_reused, at >= 3, "{loser:?}");
         }
+    }
+    n.a.dump().await.check();
+}
+
+/// T4: a registration at one node beside a decision at another: the decision owes it its call, or it is refused.
+pub async fn t4_registration_and_decision_of_two_nodes_at_once(n: Nodes) {
+    for k in 0..60 {
+        n.a.ok(prepare(branched(k, 1))).await;
+        let (registered, decided) = tokio::join!(
+            n.a.run(register(k, &[(1, reserve(1))])),
+            n.b.run(confirm(k))
+        );
+        decided.expect("nothing speaks against it");
+        let branches = n.a.detail(k).await.branches;
+        let is_owed = |row: &BranchState| *row == BranchState::Pending;
+        assert!(
+            branches.iter().all(|(row, _)| is_owed(&row.state)),
+            "{branches:?}"
+        );
+        match registered {
+            Ok(_) => assert_eq!(branches.len(), 2),
+            Err(Rejection::AlreadyDecided(_)) => assert_eq!(branches.len(), 1),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    n.a.dump().await.check();
+}
+
+/// P10: a Try that one node claims while another cancels: what comes of it counts for nothing, and the Cancel is owed.
+pub async fn p10_try_claimed_beside_a_decision_is_barred(n: Nodes) {
+    let node = n.b.node().await;
+    for k in 0..40 {
+        n.a.ok(prepare(executed(k, 2))).await;
+        let (cancelled, claimed) = tokio::join!(n.a.run(cancel(k)), n.b.claim(node));
+        cancelled.expect("nothing speaks against it");
+        for work in claimed.work {
+            let Work::Branch(work) = work else {
+                panic!("{work:?}")
+            };
+            match work.call {
+                BranchCall::Try => {
+                    let late = n.b.ok(tried(&work, TrySettled::Ok)).await;
+                    assert_eq!(late, Reply::LostLease);
+                }
+                BranchCall::Cancel => drop(n.b.ok(branch_done(&work)).await),
+                BranchCall::Confirm => panic!("P3: {work:?}"),
+            }
+        }
+        for work in n.b.branch_work(node).await {
+            assert_eq!(work.call, BranchCall::Cancel);
+            n.b.ok(branch_done(&work)).await;
+        }
+        assert_eq!(n.a.row(k).await.state.phase, Phase::Cancelled);
     }
     n.a.dump().await.check();
 }

@@ -19,6 +19,8 @@ macro_rules! nodes_tests {
             p4_subscription_deleted_while_others_decide_loses_nothing,
             p9_one_key_decided_by_two_nodes_at_once_keeps_an_order,
             p9_ends_and_decisions_at_once_leave_no_key_behind,
+            t4_registration_and_decision_of_two_nodes_at_once,
+            p10_try_claimed_beside_a_decision_is_barred,
             p12_two_nodes_that_claim_at_once_share_the_work,
             p10_node_that_comes_back_writes_nothing,
             services_registered_at_two_nodes_at_once_keep_all_endpoints,

@@ -8,8 +8,8 @@ use sqlx::PgConnection;
 
 use super::{made, open, session};
 use crate::{
-    Clock, Command, Decide, History, Store,
-    conformance::{Subject, TestClock, done, keyed, message, name, prepare},
+    Clock, Command, Decide, History, NewTransaction, Store, Work,
+    conformance::{Subject, TestClock, branch_done, done, keyed, message, name, prepare, reserve},
     postgres::{PostgresStore, fill},
 };
 
@@ -27,7 +27,10 @@ async fn round(s: &Subject, round: u8) {
         } else {
             vec![keyed("ordered", "key")]
         };
-        made(at, round * ROUND + n, messages)
+        NewTransaction {
+            branches: vec![reserve(1)],
+            ..made(at, round * ROUND + n, messages)
+        }
     };
     let grant = crate::conformance::no_grant;
     let prepares = (0..ROUND).map(|n| prepare(new(n))).collect();
@@ -41,12 +44,17 @@ async fn round(s: &Subject, round: u8) {
         })
     };
     s.batch((0..ROUND).map(confirm).collect(), grant()).await;
-    let mut delivered = 0;
-    while delivered < usize::from(ROUND) {
-        let work = s.deliveries(node).await;
-        assert!(!work.is_empty(), "{delivered} were delivered");
-        delivered += work.len();
-        s.batch(work.iter().map(done).collect(), grant()).await;
+    let end = |work: &Work| match work {
+        Work::Delivery(work) => done(work),
+        Work::Branch(work) => branch_done(work),
+        Work::CheckBack(work) => panic!("it is decided: {work:?}"),
+    };
+    let mut ended = 0;
+    while ended < 2 * usize::from(ROUND) {
+        let work = s.claim(node).await.work;
+        assert!(!work.is_empty(), "{ended} came to an end");
+        ended += work.len();
+        s.batch(work.iter().map(end).collect(), grant()).await;
     }
     s.advance(Duration::from_secs(1));
 }
@@ -58,7 +66,7 @@ async fn counters(db: &mut PgConnection) -> Counters {
     let scans: i64 = sqlx::query_scalar(
         "SELECT coalesce(sum(seq_scan), 0)::bigint FROM pg_stat_user_tables WHERE schemaname = 'earnest' \
          AND (relname LIKE 'transactions%' OR relname LIKE 'messages%' OR relname LIKE 'deliveries%' \
-         OR relname LIKE 'attempts%')",
+         OR relname LIKE 'branch%' OR relname LIKE 'attempts%')",
     )
     .fetch_one(&mut *db)
     .await
@@ -99,7 +107,10 @@ fn check(case: &str, before: &Counters, after: &Counters) {
         "transactions_pkey",
         "messages_pkey",
         "deliveries_pkey",
+        "branches_pkey",
+        "branch_contents_pkey",
         "transactions_due",
+        "branches_due",
         "deliveries_owed",
         "deliveries_order",
         "deliveries_order_owed",
@@ -107,7 +118,9 @@ fn check(case: &str, before: &Counters, after: &Counters) {
         assert!(read(index) <= 2_000, "{case}: {index}: {}", read(index));
     }
     assert!(
-        read("transactions_pkey") >= 40 && read("deliveries_pkey") >= 40,
+        read("transactions_pkey") >= 40
+            && read("deliveries_pkey") >= 40
+            && read("branches_pkey") >= 40,
         "{after:?}"
     );
     for index in [

@@ -7,8 +7,8 @@ use sqlx::Connection;
 
 use super::{HOUR, RETENTION, Ranged, made, open};
 use crate::{
-    Command, Decide, Rejection, RetentionStore,
-    conformance::{done, keyed, message, name, prepare, submit},
+    Command, Decide, NewTransaction, Rejection, RetentionStore,
+    conformance::{branch_done, done, keyed, message, name, prepare, reserve, submit},
     postgres::range,
 };
 
@@ -94,6 +94,38 @@ async fn p4_range_with_unfinished_work_is_never_dropped() {
     assert!(!r.is_there(range).await);
 }
 
+/// Branches are kept by the same ranges: one that is owed its call holds its range, and all go with it.
+#[tokio::test]
+async fn p4_branches_hold_their_range_and_go_with_it() {
+    let mut r = Ranged::new().await;
+    let range = r.ranges().await[1];
+    let new = NewTransaction {
+        branches: vec![reserve(1), reserve(2)],
+        ..made(r.now(), 1, vec![])
+    };
+    r.s.ok(prepare(new.clone())).await;
+    r.s.ok(decided(new.id, Decision::Confirm)).await;
+    let mut branches = async |table: String| -> i64 {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+        let count = sqlx::query_scalar(sql).fetch_one(&mut r.db).await;
+        count.expect("it is counted")
+    };
+    assert_eq!(branches(format!("branches_{}", range.since)).await, 2);
+    let contents = format!("branch_contents_{}", range.since);
+    assert_eq!(branches(contents).await, 2);
+    r.s.advance(RETENTION * 2);
+    assert_eq!(r.purge().await, 0);
+    assert!(r.is_there(range).await);
+    let node = r.s.node().await;
+    for work in r.s.branch_work(node).await {
+        r.s.ok(branch_done(&work)).await;
+    }
+    r.s.advance(RETENTION * 2);
+    assert_eq!(r.purge().await, 1);
+    assert!(!r.is_there(range).await);
+    assert!(r.s.dump().await.transactions.is_empty());
+}
+
 /// It is looked for again when nobody can write any more: between the look and the drop something may have come.
 #[tokio::test]
 async fn p4_drop_itself_looks_for_unfinished_work() {
@@ -169,8 +201,12 @@ async fn two_nodes_purge_at_once() {
 async fn what_came_while_no_purge_ran_becomes_a_range() {
     let mut r = Ranged::new().await;
     r.s.advance(HOUR * 5);
-    let new = made(r.now(), 1, vec![message("paid")]);
-    let ahead = made(r.now().after(HOUR * 48), 2, vec![]);
+    let with_branch = |new| NewTransaction {
+        branches: vec![reserve(1)],
+        ..new
+    };
+    let new = with_branch(made(r.now(), 1, vec![message("paid")]));
+    let ahead = with_branch(made(r.now().after(HOUR * 48), 2, vec![]));
     r.s.subscribe("ledger", "paid").await;
     for new in [&new, &ahead] {
         r.s.ok(prepare(new.clone())).await;
@@ -187,8 +223,8 @@ async fn what_came_while_no_purge_ran_becomes_a_range() {
     assert_eq!(r.s.dump().await, before);
     let node = r.s.node().await;
     r.s.ok(decided(new.id, Decision::Confirm)).await;
-    let work = r.s.one_delivery(node).await;
-    r.s.ok(done(&work)).await;
+    let work = r.s.claim(node).await.work;
+    assert_eq!(work.len(), 2, "a delivery and a branch: {work:?}");
 }
 
 /// P9: an order goes on from one range to the next, and one batch may write to all of them.
