@@ -10,8 +10,13 @@ use crate::support::Node;
 /// A service as the page describes it.
 async fn service(Path(call): Path<String>, headers: HeaderMap) -> impl IntoResponse {
     let id = headers["earnest-transaction-id"].clone();
-    if call == "check-back" {
-        let result = "COMMITTED".parse().expect("a header");
+    let word = match call.as_str() {
+        "check-back" => Some("COMMITTED"),
+        "try" | "confirm" | "cancel" => Some("OK"),
+        _ => None,
+    };
+    if let Some(word) = word {
+        let result = word.parse().expect("a header");
         [("earnest-result", result), ("earnest-transaction-id", id)].into_response()
     } else {
         assert!(headers["earnest-message-id"].to_str().is_ok());
@@ -52,6 +57,9 @@ async fn the_commands_of_the_page_work() {
         r#""phase":"PREPARED""#,
         r#""phase":"CONFIRMING""#,
         "earnest-result: COMMITTED",
+        "earnest-result: OK",
+        r#""branch_count":2"#,
+        r#""outcome":"EXECUTED""#,
         r#""parked_effects":2"#,
         r#""paused":true"#,
         "# EOF",
