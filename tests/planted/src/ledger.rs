@@ -485,12 +485,6 @@ pub const LEDGER: &[Entry] = &[
         Simulation,
     ),
     entry(
-        Bug::CommitsBeforeTry,
-        "COMMIT is sent although a Try was not answered OK",
-        "T3",
-        Wire,
-    ),
-    entry(
         Bug::LateTryRuns,
         "a Try that comes after its Cancel runs",
         "T2",

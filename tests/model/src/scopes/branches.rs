@@ -251,57 +251,6 @@ pub(super) fn small() -> Vec<Scope> {
 pub(super) fn large() -> Vec<Scope> {
     vec![
         Scope {
-            name: "reserve-2",
-            about: "two participants, the second of which joins later, two nodes on a network that loses, and everything dies",
-            nodes: 2,
-            branches: 2,
-            joins: 1,
-            network: Network::Lossy,
-            faults: Faults {
-                node_deaths: 1,
-                process_deaths: 1,
-                drops: 1,
-                refusals: 1,
-                ..NONE
-            },
-            reaches: &[
-                Sight::EverythingReservedUsed,
-                Sight::EverythingReservedGivenBack,
-                Sight::EmptyCancel,
-            ],
-            ..RESERVING
-        },
-        Scope {
-            name: "combined-2",
-            about: "a message and a reservation decided as one, two nodes: a lease runs out, and its holder goes on",
-            nodes: 2,
-            message: true,
-            faults: Faults {
-                expiries: 1,
-                ..NONE
-            },
-            reaches: &[Sight::StaleBranchRefused, Sight::StaleDeliveryRefused],
-            ..RESERVING
-        },
-        Scope {
-            name: "execute-2",
-            about: "two branches and two nodes: a lease runs out, a Try is refused",
-            nodes: 2,
-            branches: 2,
-            cast: Cast::Unruly(&[Packet::Prepare, Packet::Cancel]),
-            faults: Faults {
-                expiries: 1,
-                refusals: 1,
-                ..NONE
-            },
-            reaches: &[
-                Sight::ConfirmedByTries,
-                Sight::CancelledByRefusal,
-                Sight::StaleBranchRefused,
-            ],
-            ..EXECUTED
-        },
-        Scope {
             name: "reserve-nodes",
             about: "an initiator that reserves at one participant and two nodes: a lease runs out, and its holder goes on",
             nodes: 2,
