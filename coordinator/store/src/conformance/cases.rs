@@ -209,6 +209,7 @@ macro_rules! conformance_tests {
             }
             registration {
                 p11_service_that_registers_is_asked_at_once,
+                p11_service_that_registers_is_called_at_once,
                 p13_registration_makes_a_bounded_number_due,
             }
             registry {

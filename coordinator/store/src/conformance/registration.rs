@@ -2,10 +2,11 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use earnest_protocol::{CheckBackAnswer, InitiatorOutcome, Options, Phase, TransactionId};
+use earnest_protocol::{CheckBackAnswer, InitiatorOutcome, Options, Phase, Settled, TransactionId};
 
 use super::{
-    Subject, TestClock, answered, check_back::prepared, id, name, no_grant, prepare, transaction,
+    Subject, TestClock, answered, branch_done, branch_settled, branched, check_back::prepared,
+    confirm, id, name, no_grant, prepare, transaction,
 };
 use crate::{
     ClaimRequest, Endpoint, EndpointProtocol, NewTransaction, ServiceRow, TransactionRow, Work,
@@ -115,4 +116,34 @@ async fn register(s: &Subject, called: &str, endpoints: u16) {
         updated_at: TestClock::START,
     };
     s.store.put_service(row, true).await.expect("it is kept");
+}
+
+/// A branch that waits for its next attempt is called at once where its service registers; one in somebody's hands is not.
+pub async fn p11_service_that_registers_is_called_at_once(s: Subject) {
+    let node = s.node().await;
+    s.ok(prepare(branched(1, 2))).await;
+    s.ok(confirm(1)).await;
+    let work = s.branch_work(node).await;
+    let later = Settled::RetryAfter(Duration::from_hours(1));
+    s.ok(branch_settled(&work[0], later)).await;
+    assert!(s.claim(node).await.work.is_empty());
+    let service = ServiceRow {
+        namespace: name("default"),
+        name: name("account"),
+        endpoints: vec![Endpoint {
+            url: "http://127.0.0.1:7001".into(),
+            protocol: EndpointProtocol::Http,
+            resource_id: String::new(),
+        }],
+        updated_at: crate::Clock::now(&s.clock),
+    };
+    s.store
+        .put_service(service, false)
+        .await
+        .expect("it is put");
+    let again = s.one_branch(node).await;
+    assert_eq!((again.key, again.attempt), (work[0].key, 2));
+    s.ok(branch_done(&again)).await;
+    s.ok(branch_done(&work[1])).await;
+    s.dump().await.check();
 }

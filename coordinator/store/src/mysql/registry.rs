@@ -15,8 +15,9 @@ use super::{
     write::write,
 };
 use crate::{
-    DeliveryKey, Line, RegistryStore, ServiceRow, StoreError, SubscriptionRow, engine,
+    BranchRow, DeliveryKey, Line, RegistryStore, ServiceRow, StoreError, SubscriptionRow, engine,
     sql::{
+        branch,
         column::{limit, micros, read_row, read_rows},
         delivery, registry, transaction,
     },
@@ -248,8 +249,29 @@ async fn put_service(
     read(db).await
 }
 
+async fn waiting_branches(
+    db: &mut MySqlConnection,
+    service: &ServiceRow,
+) -> Result<Vec<BranchRow>, StoreError> {
+    const WAITING: &str = concat!(
+        "SELECT ",
+        branch::columns!(),
+        " FROM branches FORCE INDEX (branches_due) WHERE is_due = 1 AND namespace = ? AND service = ? AND holder = -1 \
+         AND due > ? ORDER BY due LIMIT ? FOR UPDATE SKIP LOCKED"
+    );
+    let rows = sqlx::query(WAITING)
+        .bind(service.namespace.as_str().as_bytes())
+        .bind(service.name.as_str().as_bytes())
+        .bind(service.updated_at.as_micros())
+        .bind(limit(engine::LOOKED_AT))
+        .fetch_all(&mut *db)
+        .await
+        .context("find branches that wait for a service")?;
+    read_rows("branches", &rows, branch::read)
+}
+
 impl MySqlStore {
-    /// Makes check-backs that wait for this service due. One that somebody has in hand is passed over.
+    /// Makes check-backs and branches that wait for this service due. One that somebody has in hand is passed over.
     async fn ask_again(
         &self,
         db: &mut MySqlConnection,
@@ -273,9 +295,12 @@ impl MySqlStore {
             .await
             .context("find check-backs that wait for a service")?;
         let waiting = read_rows("transactions", &rows, transaction::read)?;
+        let branches = waiting_branches(db, service).await?;
         let mut set = WorkingSet::default();
         set.put_transactions([], waiting.clone());
+        set.put_branches([], branches.clone());
         engine::ask_again(&mut set, waiting, service.updated_at)?;
+        engine::call_again(&mut set, branches, service.updated_at)?;
         write(db, &set.writes(), None, self.packet).await.map(drop)
     }
 

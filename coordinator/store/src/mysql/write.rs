@@ -4,6 +4,8 @@
 //! is written (R1). An insert that meets a row fails by itself. (The driver asks for FOUND_ROWS, so that rows are counted
 //! that match, whether or not they change.)
 
+mod branch;
+
 use std::ops::Range;
 
 use earnest_protocol::{ParkReason, Timestamp};
@@ -14,10 +16,9 @@ use super::{
     rows::{ROWS, Row, Sql, table, values},
 };
 use crate::{
-    BranchRow, StoreError, TransactionRow,
+    StoreError, TransactionRow,
     sql::{
-        branch,
-        column::{FORMAT, format, holder, micros},
+        column::{format, holder, micros},
         delivery, message,
         recall::LineStep,
         record, transaction,
@@ -37,16 +38,6 @@ const INSERT_MESSAGES: &str = concat!(
     "INSERT INTO messages (",
     message::columns!(),
     ", ordinal) VALUES "
-);
-const INSERT_BRANCHES: &str = concat!(
-    "INSERT INTO branches (",
-    branch::columns!(),
-    ", is_due) VALUES "
-);
-const INSERT_BRANCH_CONTENTS: &str = concat!(
-    "INSERT INTO branch_contents (",
-    branch::content_columns!(),
-    ") VALUES "
 );
 const INSERT_DELIVERIES: &str = concat!(
     "INSERT INTO deliveries (",
@@ -69,11 +60,6 @@ const STEP_TRANSACTIONS: &str = " v STRAIGHT_JOIN transactions t FORCE INDEX (PR
      t.check_attempts = v.check_attempts, t.holder = v.holder, t.token = v.token, t.revision = v.revision, \
      t.branches = v.branches, t.untried = v.untried, t.message_count = v.message_count, t.format = v.format \
      WHERE t.revision = v.was";
-const STEP_BRANCHES: &str = " v STRAIGHT_JOIN branches b FORCE INDEX (PRIMARY) \
-     ON b.transaction_id = v.id AND b.ordinal = v.ordinal \
-     SET b.state = v.state, b.attempts = v.attempts, b.due = v.due, b.done_at = v.done_at, b.parked = v.parked, \
-     b.holder = v.holder, b.token = v.token, b.is_due = v.is_due \
-     WHERE b.token = v.was_token AND b.state = v.was_state";
 const STEP_DELIVERIES: &str = " v STRAIGHT_JOIN deliveries d FORCE INDEX (PRIMARY) \
      ON d.transaction_id = v.id AND d.ordinal = v.ordinal AND d.subscription = v.subscription \
      SET d.state = v.state, d.attempts = v.attempts, d.due = v.due, d.done_at = v.done_at, d.parked = v.parked, \
@@ -101,7 +87,7 @@ pub(super) async fn write(
     }
     transactions(db, writes).await?;
     messages(db, writes, packet).await?;
-    branches(db, writes, packet).await?;
+    branch::branches(db, writes, packet).await?;
     deliveries(db, writes).await?;
     records(db, writes).await?;
     Ok(true)
@@ -274,84 +260,6 @@ fn parts(
         }
     }
     Ok(parts)
-}
-
-async fn branches(
-    db: &mut MySqlConnection,
-    writes: &Writes<'_>,
-    packet: usize,
-) -> Result<(), Failure> {
-    let new = &writes.new_branches;
-    for rows in new.chunks(ROWS) {
-        let mut sql = Sql::new(INSERT_BRANCHES);
-        values(&mut sql, rows, |row, (r, _)| {
-            let row = row
-                .branch(&r.key)
-                .int(FORMAT)
-                .bytes(r.namespace.as_str().as_bytes())
-                .bytes(r.service.as_str().as_bytes())
-                .int(branch::state_number(r.state))
-                .int(i64::from(r.attempts))
-                .int(r.due.map(Timestamp::as_micros))
-                .int(r.created_at.as_micros());
-            end_of_branch(row, r)
-        });
-        exactly(db, sql, "new branches", rows.len()).await?;
-    }
-    let sizes = new.iter().map(|(_, content)| {
-        content.payload.len() + content.resource_id.len() + content.content_type.len() + 1_024
-    });
-    for part in parts(sizes, packet)? {
-        let rows = &new[part];
-        let mut sql = Sql::new(INSERT_BRANCH_CONTENTS);
-        values(&mut sql, rows, |row, (r, content)| {
-            row.branch(&r.key)
-                .bytes(content.action.as_str().as_bytes())
-                .text(content.resource_id.as_str())
-                .text(content.content_type.as_str())
-                .bytes(content.payload.as_ref())
-        });
-        exactly(db, sql, "what new branches say", rows.len()).await?;
-    }
-    for rows in writes.branches.chunks(ROWS) {
-        let names = [
-            "id",
-            "ordinal",
-            "was_token",
-            "was_state",
-            "state",
-            "attempts",
-            "due",
-            "done_at",
-            "parked",
-            "holder",
-            "token",
-            "is_due",
-        ];
-        let mut sql = Sql::new("UPDATE ");
-        table(&mut sql, &names, rows, |row, (was, r)| {
-            let row = row
-                .branch(&r.key)
-                .int(was.token.0)
-                .int(branch::state_number(was.state))
-                .int(branch::state_number(r.state))
-                .int(i64::from(r.attempts))
-                .int(r.due.map(Timestamp::as_micros));
-            end_of_branch(row, r)
-        });
-        sql.push(STEP_BRANCHES);
-        exactly(db, sql, "branches", rows.len()).await?;
-    }
-    Ok(())
-}
-
-/// From `done_at` to `is_due`.
-fn end_of_branch<'a>(row: Row<'a>, r: &BranchRow) -> Row<'a> {
-    row.int(r.done_at.map(Timestamp::as_micros))
-        .text(r.parked.as_ref().map(ParkReason::as_str))
-        .int(holder(r.holder))
-        .int(r.token.0)
-        .int(i64::from(r.due.is_some()))
 }
 
 async fn deliveries(db: &mut MySqlConnection, writes: &Writes<'_>) -> Result<(), Failure> {

@@ -16,8 +16,9 @@ use super::{
     write::write,
 };
 use crate::{
-    DeliveryKey, Line, RegistryStore, ServiceRow, StoreError, SubscriptionRow, engine,
+    BranchRow, DeliveryKey, Line, RegistryStore, ServiceRow, StoreError, SubscriptionRow, engine,
     sql::{
+        branch,
         column::{limit, micros, read_row, read_rows},
         delivery, registry, transaction,
     },
@@ -233,7 +234,7 @@ async fn put_service(
     read_row("services", &kept, registry::service)
 }
 
-/// Makes check-backs that wait for this service due. One that somebody has in hand is passed over.
+/// Makes check-backs and branches that wait for this service due. One that somebody has in hand is passed over.
 async fn ask_again(db: &mut PgConnection, service: &ServiceRow) -> Result<(), Failure> {
     const WAITING: &str = concat!(
         "SELECT ",
@@ -253,10 +254,34 @@ async fn ask_again(db: &mut PgConnection, service: &ServiceRow) -> Result<(), Fa
         .await
         .context("find check-backs that wait for a service")?;
     let waiting = read_rows("transactions", &rows, transaction::read)?;
+    let branches = waiting_branches(db, service).await?;
     let mut set = WorkingSet::default();
     set.put_transactions([], waiting.clone());
+    set.put_branches([], branches.clone());
     engine::ask_again(&mut set, waiting, service.updated_at)?;
+    engine::call_again(&mut set, branches, service.updated_at)?;
     write(db, &set.writes(), None).await.map(drop)
+}
+
+async fn waiting_branches(
+    db: &mut PgConnection,
+    service: &ServiceRow,
+) -> Result<Vec<BranchRow>, StoreError> {
+    const WAITING: &str = concat!(
+        "SELECT ",
+        branch::columns!(),
+        " FROM branches WHERE due IS NOT NULL AND namespace = $1 AND service = $2 AND holder = -1 AND due > $3 \
+         ORDER BY due LIMIT $4 FOR UPDATE SKIP LOCKED"
+    );
+    let rows = sqlx::query(WAITING)
+        .bind(service.namespace.as_str())
+        .bind(service.name.as_str())
+        .bind(service.updated_at.as_micros())
+        .bind(limit(engine::LOOKED_AT))
+        .fetch_all(&mut *db)
+        .await
+        .context("find branches that wait for a service")?;
+    read_rows("branches", &rows, branch::read)
 }
 
 impl PostgresStore {
