@@ -1,35 +1,40 @@
-//! The cashier takes payments. It moves money between the accounts in its own database, and in the same transaction says
-//! that the payment was made: the others hear of it if, and only if, the money has moved.
+//! The cashier takes payments and gives them back. The money is with others: it reserves every part of a payment there, writes the payment
+//! into its own database, and says to the ledger and the rewards that it was made. All of it happens, or nothing.
 
 use std::time::Duration;
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{Path, State},
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::post,
+    routing::{get, post},
 };
 use clap::Parser;
-use earnest::{Error, sqlite::Earnest, sqlx};
-use payments::{Args, PAYMENT_MADE, Payment, Service};
+use earnest::{
+    Branch, Error, branch,
+    sqlite::{Earnest, Tx},
+    sqlx::{self, SqlitePool},
+};
+use payments::{
+    Amount, Args, PAYMENT_MADE, PAYMENT_REFUNDED, Payment, Refund, RefundRequest, Service, Shown,
+};
 
+/// A request has one answer for ever: it is in `done` or in `refused`, and in one of them only.
 const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS account (
-        name        TEXT    NOT NULL PRIMARY KEY,
-        opened_with INTEGER NOT NULL,
-        balance     INTEGER NOT NULL
+    CREATE TABLE IF NOT EXISTS done (
+        id             TEXT NOT NULL PRIMARY KEY, -- the customer's
+        payment        TEXT NOT NULL,             -- as JSON
+        refunds        TEXT UNIQUE,               -- which payment it gives back; NULL: it is a payment
+        transaction_id TEXT NOT NULL
     ) STRICT;
-    CREATE TABLE IF NOT EXISTS payment (
-        id             TEXT    NOT NULL PRIMARY KEY,
-        payer          TEXT    NOT NULL REFERENCES account,
-        -- Looked at only when the transaction commits.
-        payee          TEXT    NOT NULL REFERENCES account DEFERRABLE INITIALLY DEFERRED,
-        cents          INTEGER NOT NULL,
-        transaction_id TEXT    NOT NULL
+    CREATE TABLE IF NOT EXISTS refused (
+        id     TEXT NOT NULL PRIMARY KEY,
+        reason TEXT NOT NULL
     ) STRICT;";
 
-/// Takes payments: POST /payments {"id": …, "payer": …, "payee": …, "cents": …}.
+/// Takes payments: POST /payments {"id": …, "payer": …, "payee": …, "cents": …, "coupon": …, "credit_cents": …}, and gives them
+/// back: POST /refunds {"id": …, "payment": …}.
 #[derive(Parser)]
 struct Flags {
     #[command(flatten)]
@@ -37,29 +42,12 @@ struct Flags {
     /// How long after a payment was prepared the coordinator asks what became of it, when nobody told it.
     #[arg(long, default_value_t = 10_000)]
     check_after_ms: u64,
-    /// An account to open where it is missing, and the cents in it; may be repeated.
-    #[arg(long, value_name = "NAME=CENTS", value_parser = account)]
-    account: Vec<(String, i64)>,
-}
-
-fn account(text: &str) -> Result<(String, i64), String> {
-    let parsed = text
-        .split_once('=')
-        .and_then(|(name, cents)| Some((name.to_owned(), cents.parse().ok()?)));
-    parsed.ok_or_else(|| "write it as name=cents, such as ada=5000".to_owned())
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     let service = Service::open(&flags.common, SCHEMA).await?;
-    for (name, cents) in flags.account {
-        sqlx::query("INSERT INTO account VALUES ($1, $2, $2) ON CONFLICT DO NOTHING")
-            .bind(name)
-            .bind(cents)
-            .execute(&service.pool)
-            .await?;
-    }
     let earnest = Earnest::service("cashier")
         .pool(service.pool.clone())
         .advertise(&service.url)
@@ -67,82 +55,221 @@ async fn main() -> anyhow::Result<()> {
         .migrate()
         .connect(&flags.common.coordinator)
         .await?;
+    let cashier = Cashier {
+        earnest: earnest.clone(),
+        pool: service.pool.clone(),
+    };
     let app = Router::new()
         .route("/payments", post(pay))
-        .with_state(earnest.clone())
+        .route("/payments/{id}", get(what_became_of))
+        .route("/refunds", post(refund))
+        .with_state(cashier)
         .merge(earnest.router());
     service.serve(app).await
 }
 
+#[derive(Clone)]
+struct Cashier {
+    earnest: Earnest,
+    pool: SqlitePool,
+}
+
 async fn pay(
-    State(earnest): State<Earnest>,
+    State(cashier): State<Cashier>,
     Json(payment): Json<Payment>,
-) -> Result<(StatusCode, String), Refused> {
-    if payment.cents <= 0 {
-        return Err(Refused::NothingToPay);
+) -> Result<Response, Error> {
+    if !payment.is_sound() {
+        return Ok(no(
+            "the parts of a payment are not negative, and not more than all of it",
+        ));
     }
-    let mut tx = earnest.begin().await?;
-    let before = sqlx::query_scalar("SELECT transaction_id FROM payment WHERE id = $1")
-        .bind(&payment.id)
+    let mut tx = cashier.earnest.begin().await?;
+    if let Some(answer) = answered(&mut tx, &payment.id).await? {
+        return Ok(answer); // asked before: not paid again
+    }
+    write(&mut tx, &payment.id, &payment, None).await?;
+    tx.send(PAYMENT_MADE, &payment.payer, &payment)?; // only collects
+    let tried = tx.try_all(parts(&payment)?).await; // reserves everything, in parallel
+    cashier.finish(tx, &payment.id, tried).await
+}
+
+async fn refund(
+    State(cashier): State<Cashier>,
+    Json(request): Json<RefundRequest>,
+) -> Result<Response, Error> {
+    let mut tx = cashier.earnest.begin().await?;
+    if let Some(answer) = answered(&mut tx, &request.id).await? {
+        return Ok(answer);
+    }
+    let made = "SELECT payment, EXISTS (SELECT 1 FROM done r WHERE r.refunds = p.id) FROM done p \
+                WHERE id = $1 AND refunds IS NULL";
+    let made: Option<(String, bool)> = sqlx::query_as(made)
+        .bind(&request.payment)
         .fetch_optional(&mut *tx)
         .await?;
-    if let Some(transaction) = before {
-        return Ok((StatusCode::OK, transaction)); // asked before: not paid again
-    }
-    let debited =
-        sqlx::query("UPDATE account SET balance = balance - $1 WHERE name = $2 AND balance >= $1")
-            .bind(payment.cents)
-            .bind(&payment.payer)
-            .execute(&mut *tx)
-            .await?;
-    if debited.rows_affected() == 0 {
-        return Err(Refused::NotEnoughMoney); // tx is dropped, so it rolls back
-    }
-    sqlx::query("UPDATE account SET balance = balance + $1 WHERE name = $2")
-        .bind(payment.cents)
-        .bind(&payment.payee)
-        .execute(&mut *tx)
-        .await?;
-    sqlx::query("INSERT INTO payment VALUES ($1, $2, $3, $4, $5)")
-        .bind(&payment.id)
-        .bind(&payment.payer)
-        .bind(&payment.payee)
-        .bind(payment.cents)
-        .bind(tx.id().to_string())
-        .execute(&mut *tx)
-        .await?;
-    tx.business_key(&payment.id)?;
-    tx.send(PAYMENT_MADE, &payment.payer, &payment)?;
-    let transaction = tx.commit().await?;
-    Ok((StatusCode::CREATED, transaction.to_string()))
+    let Some((payment, false)) = made else {
+        let reason = made.map_or(
+            "there is no such payment",
+            |_| "the payment was refunded before",
+        );
+        return cashier.refuse(tx, &request.id, reason).await;
+    };
+    let payment: Payment =
+        serde_json::from_str(&payment).map_err(|e| sqlx::Error::Decode(e.into()))?;
+    write(&mut tx, &request.id, &payment, Some(&request.payment)).await?;
+    let refund = Refund {
+        id: request.id,
+        payment,
+    };
+    tx.send(PAYMENT_REFUNDED, &refund.payment.payer, &refund)?;
+    let tried = tx.try_all(parts_back(&refund.payment)?).await;
+    cashier.finish(tx, &refund.id, tried).await
 }
 
-enum Refused {
-    NothingToPay,
-    NotEnoughMoney,
-    NoSuchPayee,
-    Failed(Error),
+/// What a payment needs from others.
+fn parts(payment: &Payment) -> Result<Vec<Branch>, Error> {
+    let of = |of: &str, cents| Amount {
+        of: of.to_owned(),
+        cents,
+    };
+    let mut parts = vec![branch(
+        "account",
+        "credit",
+        &of(&payment.payee, payment.cents),
+    )?];
+    if payment.balance_cents() > 0 {
+        parts.push(branch(
+            "account",
+            "debit",
+            &of(&payment.payer, payment.balance_cents()),
+        )?);
+    }
+    if payment.credit_cents > 0 {
+        parts.push(branch(
+            "credit",
+            "reserve",
+            &of(&payment.payer, payment.credit_cents),
+        )?);
+    }
+    if let Some(shown) = shown(payment) {
+        parts.push(branch("coupon", "redeem", &shown)?);
+    }
+    Ok(parts)
 }
 
-impl<E: Into<Error>> From<E> for Refused {
-    fn from(error: E) -> Self {
-        match error.into() {
-            Error::Database(sqlx::Error::Database(e)) if e.is_foreign_key_violation() => {
-                Self::NoSuchPayee
+/// The same, the other way round.
+fn parts_back(payment: &Payment) -> Result<Vec<Branch>, Error> {
+    let of = |of: &str, cents| Amount {
+        of: of.to_owned(),
+        cents,
+    };
+    let mut parts = vec![branch(
+        "account",
+        "debit",
+        &of(&payment.payee, payment.cents),
+    )?];
+    if payment.balance_cents() > 0 {
+        parts.push(branch(
+            "account",
+            "credit",
+            &of(&payment.payer, payment.balance_cents()),
+        )?);
+    }
+    if payment.credit_cents > 0 {
+        parts.push(branch(
+            "credit",
+            "repay",
+            &of(&payment.payer, payment.credit_cents),
+        )?);
+    }
+    if let Some(shown) = shown(payment) {
+        parts.push(branch("coupon", "restore", &shown)?);
+    }
+    Ok(parts)
+}
+
+fn shown(payment: &Payment) -> Option<Shown> {
+    let coupon = payment.coupon.clone()?;
+    Some(Shown {
+        code: coupon.code,
+        owner: payment.payer.clone(),
+        cents: coupon.cents,
+    })
+}
+
+async fn write(
+    tx: &mut Tx,
+    id: &str,
+    payment: &Payment,
+    refunds: Option<&str>,
+) -> Result<(), Error> {
+    let payment = serde_json::to_string(payment).map_err(|e| sqlx::Error::Encode(e.into()))?;
+    let transaction = tx.id().to_string();
+    sqlx::query("INSERT INTO done VALUES ($1, $2, $3, $4)")
+        .bind(id)
+        .bind(payment)
+        .bind(refunds)
+        .bind(transaction)
+        .execute(&mut **tx)
+        .await?;
+    tx.business_key(id)
+}
+
+impl Cashier {
+    /// Commits what was reserved everywhere, or says who would not.
+    async fn finish(&self, tx: Tx, id: &str, tried: Result<(), Error>) -> Result<Response, Error> {
+        match tried {
+            Ok(()) => {
+                let transaction = tx.commit().await?; // from here on all of it happens
+                Ok((StatusCode::CREATED, transaction.to_string()).into_response())
             }
-            error => Self::Failed(error),
+            Err(Error::Refused { reason, .. }) => self.refuse(tx, id, &reason).await,
+            Err(error) => Err(error), // tx is dropped: it rolls back, and what was reserved is cancelled
         }
     }
+
+    /// A refusal is for good, unless the same request was taken meanwhile.
+    async fn refuse(&self, tx: Tx, id: &str, reason: &str) -> Result<Response, Error> {
+        tx.rollback().await?;
+        sqlx::query(
+            "INSERT INTO refused SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM done WHERE id = $1) \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(id)
+        .bind(reason)
+        .execute(&self.pool)
+        .await?;
+        let answer = answered(&mut *self.pool.acquire().await?, id).await?;
+        Ok(answer.unwrap_or_else(|| no(reason)))
+    }
 }
 
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        let reason = match self {
-            Self::NothingToPay => "a payment is of more than 0 cents",
-            Self::NotEnoughMoney => "the payer has not enough money",
-            Self::NoSuchPayee => "the payee has no account here",
-            Self::Failed(error) => return error.into_response(),
-        };
-        (StatusCode::UNPROCESSABLE_ENTITY, reason).into_response()
-    }
+async fn what_became_of(
+    State(cashier): State<Cashier>,
+    Path(id): Path<String>,
+) -> Result<Response, Error> {
+    let answer = answered(&mut *cashier.pool.acquire().await?, &id).await?;
+    Ok(answer.unwrap_or_else(|| StatusCode::NOT_FOUND.into_response()))
+}
+
+/// The answer that this request had before.
+async fn answered(db: &mut sqlx::SqliteConnection, id: &str) -> Result<Option<Response>, Error> {
+    let found: Option<(bool, String)> = sqlx::query_as(
+        "SELECT true, transaction_id FROM done WHERE id = $1 \
+         UNION ALL SELECT false, reason FROM refused WHERE id = $1",
+    )
+    .bind(id)
+    .fetch_optional(db)
+    .await?;
+    Ok(found.map(|(done, text)| {
+        if done {
+            (StatusCode::OK, text).into_response()
+        } else {
+            no(&text)
+        }
+    }))
+}
+
+fn no(reason: &str) -> Response {
+    (StatusCode::UNPROCESSABLE_ENTITY, reason.to_owned()).into_response()
 }

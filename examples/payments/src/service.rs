@@ -1,4 +1,4 @@
-//! How each service starts: flags, its own SQLite file, a port. The same in all three, and none of it is about Earnest.
+//! How each service starts: flags, its own SQLite file, a port. The same in all of them, and none of it is about Earnest.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -25,6 +25,14 @@ pub struct Args {
     /// The coordinator.
     #[arg(long, default_value = "http://127.0.0.1:7450")]
     pub coordinator: String,
+}
+
+/// Reads a flag such as `ada=5000`: whose, and how many cents.
+pub fn money(text: &str) -> Result<(String, i64), String> {
+    let parsed = text
+        .split_once('=')
+        .and_then(|(name, cents)| Some((name.to_owned(), cents.parse().ok()?)));
+    parsed.ok_or_else(|| "write it as name=cents, such as ada=5000".to_owned())
 }
 
 /// A service that has its database and its port, and is not serving yet.

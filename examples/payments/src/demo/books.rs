@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use payments::Payment;
 use uuid::Uuid;
 
 use crate::member::Member;
@@ -11,18 +12,34 @@ use crate::member::Member;
 pub(crate) struct Books {
     pub coordinator: Coordinator,
     pub cashier: Cashier,
+    pub accounts: BTreeMap<String, Account>,
+    pub credit: BTreeMap<String, Credit>,
+    pub coupons: BTreeMap<String, Coupon>,
+    /// What the fence of each participant says of its branches.
+    pub branches: BTreeMap<Member, BTreeMap<BranchId, Reserved>>,
     pub ledger: Ledger,
     pub rewards: Rewards,
 }
 
 impl Books {
+    /// What the participants' fences say, all together.
+    pub(crate) fn reserved(&self) -> impl Iterator<Item = (BranchId, Reserved)> {
+        let all = self.branches.values().flatten();
+        all.map(|(id, reserved)| (*id, *reserved))
+    }
+
+    /// What the fence of its participant says of a branch.
+    pub(crate) fn of_branch(&self, id: BranchId, branch: &Branch) -> Option<Reserved> {
+        self.branches.get(&branch.participant)?.get(&id).copied()
+    }
+
     /// The transactions whose message is in a consumer's inbox.
     pub(crate) fn inbox(&self, consumer: Member) -> &BTreeSet<Uuid> {
         static NOTHING: BTreeSet<Uuid> = BTreeSet::new();
         match consumer {
             Member::Ledger => &self.ledger.inbox,
             Member::Rewards => &self.rewards.inbox,
-            Member::Coordinator(_) | Member::Cashier => &NOTHING,
+            _ => &NOTHING,
         }
     }
 
@@ -67,7 +84,7 @@ impl Phase {
 #[derive(Clone, Debug)]
 pub(crate) struct Transaction {
     pub phase: Phase,
-    /// The id of the payment.
+    /// The id of the payment or refund.
     pub business_key: String,
     pub decided_by: Option<String>,
     pub parked: bool,
@@ -104,10 +121,57 @@ pub(crate) struct Delivery {
     pub lease: Lease,
 }
 
+/// A branch: of which transaction, and which one.
+pub(crate) type BranchId = (Uuid, i64);
+
+/// Where a branch stands, at the coordinator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BranchState {
+    /// Its Try is the initiator's affair.
+    Registered,
+    /// Decided, and its participant is not known to have heard of it.
+    Pending,
+    Done,
+    Parked,
+}
+
+impl BranchState {
+    /// Whether somebody may be at it.
+    pub(crate) fn is_under_way(self) -> bool {
+        matches!(self, Self::Registered | Self::Pending)
+    }
+}
+
+/// One reservation, at the coordinator.
+#[derive(Clone, Debug)]
+pub(crate) struct Branch {
+    pub part: Part,
+    pub participant: Member,
+    pub state: BranchState,
+}
+
+/// What a branch reserves: by which action, whose, and how much.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Part {
+    pub action: String,
+    /// The account, the customer, or the coupon's code.
+    pub of: String,
+    pub cents: i64,
+}
+
+/// What the fence of its participant says of a branch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reserved {
+    Tried,
+    Confirmed,
+    Cancelled,
+}
+
 /// The coordinator's database.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Coordinator {
     pub transactions: BTreeMap<Uuid, Transaction>,
+    pub branches: BTreeMap<BranchId, Branch>,
     pub deliveries: Vec<Delivery>,
     /// Check-backs answered *in progress*.
     pub in_progress_answers: u64,
@@ -120,36 +184,64 @@ pub(crate) enum Fence {
     RolledBack,
 }
 
-/// A payment, at the cashier.
+/// A payment or a refund, at the cashier.
 #[derive(Clone, Debug)]
-pub(crate) struct Paid {
-    pub payer: String,
-    pub payee: String,
-    pub cents: i64,
+pub(crate) struct Done {
+    pub payment: Payment,
+    /// Which payment it gives back; none: it is one.
+    pub refunds: Option<String>,
     pub transaction: Uuid,
-}
-
-/// An account, at the cashier.
-#[derive(Clone, Debug)]
-pub(crate) struct Account {
-    pub opened_with: i64,
-    pub balance: i64,
 }
 
 /// The cashier's database.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cashier {
-    pub accounts: BTreeMap<String, Account>,
-    /// By the payment's id.
-    pub payments: BTreeMap<String, Paid>,
+    /// By the id of the payment or refund.
+    pub done: BTreeMap<String, Done>,
+    /// Those that were refused, and why.
+    pub refused: BTreeMap<String, String>,
     pub fence: BTreeMap<Uuid, Fence>,
+}
+
+/// An account.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Account {
+    pub opened_with: i64,
+    pub free: i64,
+    pub frozen: i64,
+}
+
+/// What a customer may pay later.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Credit {
+    pub most: i64,
+    pub used: i64,
+    pub reserved: i64,
+    pub repaying: i64,
+}
+
+/// A red packet.
+#[derive(Clone, Debug)]
+pub(crate) struct Coupon {
+    pub cents: i64,
+    /// As its service calls it.
+    pub state: String,
 }
 
 /// One line of the books, in the order in which they were written.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
-    pub payment: String,
+    pub day: String,
+    /// The id of the payment or refund.
+    pub document: String,
     pub account: String,
+    pub cents: i64,
+}
+
+/// How many lines, and what they come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sum {
+    pub lines: i64,
     pub cents: i64,
 }
 
@@ -157,13 +249,18 @@ pub(crate) struct Line {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
     pub lines: Vec<Line>,
+    /// By day and account.
+    pub roll_up: BTreeMap<(String, String), Sum>,
     pub inbox: BTreeSet<Uuid>,
 }
 
-/// Money given back.
+/// What was given, or taken back.
 #[derive(Clone, Debug)]
-pub(crate) struct Cashback {
+pub(crate) struct Entry {
     pub payment: String,
+    pub payer: String,
+    /// As the service calls it.
+    pub why: String,
     pub cents: i64,
 }
 
@@ -172,6 +269,6 @@ pub(crate) struct Cashback {
 pub(crate) struct Rewards {
     pub budget: i64,
     pub remaining: i64,
-    pub cashbacks: Vec<Cashback>,
+    pub journal: Vec<Entry>,
     pub inbox: BTreeSet<Uuid>,
 }

@@ -8,15 +8,17 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use payments::load;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::{
     books::{Books, Phase},
-    customers::Counter,
+    checker,
     member::Member,
     narrator::Narrator,
     plan::{End, Life},
+    promise::Finding,
     running::Running,
     seen::Seen,
     stage::Stage,
@@ -54,6 +56,8 @@ pub(crate) struct Death {
 pub(crate) struct Record {
     pub deaths: Vec<Death>,
     pub seen: Seen,
+    /// What must hold at any moment, and did not.
+    pub findings: BTreeSet<Finding>,
     /// Work of dead nodes that others finished.
     pub taken_over: u64,
     /// What each dead node had leased.
@@ -98,6 +102,7 @@ impl Record {
                     .insert(member, Left::by(member, &books.coordinator));
             }
             self.seen.add(books);
+            self.findings.extend(checker::at_any_moment(books));
         }
         self.deaths.push(Death { member, windows });
         &self.deaths[self.deaths.len() - 1].windows
@@ -109,16 +114,16 @@ impl Record {
 pub(crate) struct Fates {
     pub stage: Arc<Stage>,
     pub narrator: Narrator,
-    counter: Arc<Counter>,
+    customers: Arc<load::Record>,
     record: Arc<Mutex<Record>>,
 }
 
 impl Fates {
-    pub(crate) fn new(stage: Arc<Stage>, narrator: Narrator, counter: Arc<Counter>) -> Self {
+    pub(crate) fn new(stage: Arc<Stage>, narrator: Narrator, customers: Arc<load::Record>) -> Self {
         Self {
             stage,
             narrator,
-            counter,
+            customers,
             record: Arc::default(),
         }
     }
@@ -202,10 +207,10 @@ impl Fates {
 
     /// Waits until a life has lasted for long enough.
     async fn lived(&self, after: Duration) {
-        let enough = self.counter.answered() + PAYMENTS_OF_A_LIFE;
+        let enough = self.customers.counts().answered() + PAYMENTS_OF_A_LIFE;
         sleep(after).await;
         let answered = async {
-            while self.counter.answered() < enough {
+            while self.customers.counts().answered() < enough {
                 sleep(Duration::from_millis(20)).await;
             }
         };

@@ -1,4 +1,4 @@
-//! The demo: one coordinator or several and three services that die again and again while customers pay, and then the books, held against
+//! The demo: one coordinator or several and six services that die again and again while customers pay, and then the books, held against
 //! the promises.
 //!
 //! It never repairs anything: all that it does to the platform is to start it, to pay, and to kill.
@@ -6,7 +6,6 @@
 mod absorbed;
 mod books;
 mod checker;
-mod customers;
 mod lives;
 mod member;
 mod narrator;

@@ -1,4 +1,4 @@
-//! The processes of the platform: one coordinator or several, and three services.
+//! The processes of the platform: one coordinator or several, and the services.
 
 use std::fmt;
 
@@ -11,6 +11,9 @@ pub(crate) enum Member {
     /// Which one of them, from 0; fewer than [`Member::MOST_NODES`].
     Coordinator(u8),
     Cashier,
+    Account,
+    Credit,
+    Coupon,
     Ledger,
     Rewards,
 }
@@ -20,7 +23,18 @@ impl Member {
     pub(crate) const MOST_NODES: u8 = COORDINATORS.len() as u8;
     /// The one that every run has.
     pub(crate) const FIRST: Self = Self::Coordinator(0);
-    pub(crate) const SERVICES: [Self; 3] = [Self::Cashier, Self::Ledger, Self::Rewards];
+    pub(crate) const SERVICES: [Self; 6] = [
+        Self::Cashier,
+        Self::Account,
+        Self::Credit,
+        Self::Coupon,
+        Self::Ledger,
+        Self::Rewards,
+    ];
+    /// Those that reserve parts of payments.
+    pub(crate) const PARTICIPANTS: [Self; 3] = [Self::Account, Self::Credit, Self::Coupon];
+    /// Those that get a message of everything that was made.
+    pub(crate) const CONSUMERS: [Self; 2] = [Self::Ledger, Self::Rewards];
 
     /// The coordinators of a run.
     pub(crate) fn coordinators(nodes: u8) -> impl Iterator<Item = Self> {
@@ -37,11 +51,26 @@ impl Member {
         Self::all(Self::MOST_NODES).find(|member| member.name() == name)
     }
 
-    /// Its name: of the node, of the service, of its subscription, of its database and log.
+    /// What a subscription of it is called: to payments by its name, to refunds by that and this.
+    pub(crate) const REFUNDS: &str = "-refunds";
+
+    /// The one that subscribed under that name.
+    pub(crate) fn subscribed(subscription: &str) -> Option<Self> {
+        Self::named(
+            subscription
+                .strip_suffix(Self::REFUNDS)
+                .unwrap_or(subscription),
+        )
+    }
+
+    /// Its name: of the node, of the service, of its database and log.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Coordinator(node) => COORDINATORS[usize::from(node)],
             Self::Cashier => "cashier",
+            Self::Account => "account",
+            Self::Credit => "credit",
+            Self::Coupon => "coupon",
             Self::Ledger => "ledger",
             Self::Rewards => "rewards",
         }

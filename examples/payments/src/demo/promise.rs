@@ -11,11 +11,14 @@ pub(crate) enum Promise {
     NoLoss,
     LocalOutcomeRules,
     NoGuess,
+    Fence,
     ExactlyOnce,
     Order,
     Final,
     DeliveredMeansTaken,
     NothingElse,
+    Registered,
+    AllOrNothing,
     Money,
     /// Not a promise of Earnest's, but of the demo's: what it says was tried was tried.
     Proof,
@@ -30,11 +33,14 @@ impl fmt::Display for Promise {
             Self::NoLoss => "P4 no loss (M2)",
             Self::LocalOutcomeRules => "P5 local outcome rules (M1, M2, M4)",
             Self::NoGuess => "P6 no guess",
+            Self::Fence => "P7 fence (T1, T3)",
             Self::ExactlyOnce => "P8 exactly-once effect (K2)",
             Self::Order => "P9 order",
             Self::Final => "P11 everything becomes final (V1)",
             Self::DeliveredMeansTaken => "K1 delivered only after the acknowledgement",
             Self::NothingElse => "K3 owed = delivered + parked",
+            Self::Registered => "T4 registered before its Try, decided before its end",
+            Self::AllOrNothing => "T5 all parts or none",
             Self::Money => "money is conserved",
             Self::Proof => "the run must prove something",
         })
@@ -42,7 +48,7 @@ impl fmt::Display for Promise {
 }
 
 /// One thing that is not as promised.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Finding {
     pub promise: Promise,
     pub what: String,

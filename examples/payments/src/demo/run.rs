@@ -1,16 +1,16 @@
 //! One run, from the first process to the verdict.
 
-use std::{path::PathBuf, sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use futures_util::future::try_join_all;
+use payments::load::{self, Customers};
 use tokio::time::{Instant, sleep};
 
 use crate::{
     absorbed,
     books::Books,
     checker::{self, Evidence},
-    customers::{Counter, Customers},
     lives::Fates,
     member::Member,
     narrator::Narrator,
@@ -25,6 +25,11 @@ use crate::{
 
 /// Everything must be over this long after the last death and the last payment.
 const OVER_WITHIN: Duration = Duration::from_secs(40);
+
+/// How many customers are served at the same time.
+const AT_ONCE: usize = 8;
+/// However fast the machine is, a run stays readable.
+const MOST_PAYMENTS: u32 = 20_000;
 
 /// What to do.
 pub(crate) struct Options {
@@ -55,55 +60,59 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<usize> {
     let again = again(seed, &store, nodes);
     let plan = Plan::of(seed, nodes);
     let stage = Arc::new(Stage::new(&data, store, nodes)?);
-    let counter = Arc::new(Counter::default());
-    let fates = Fates::new(Arc::clone(&stage), narrator, Arc::clone(&counter));
+    let record = Arc::new(load::Record::default());
+    let fates = Fates::new(Arc::clone(&stage), narrator, Arc::clone(&record));
     let mut talk = stage.talk()?;
 
-    let (coordinators, [cashier, ledger, rewards]) = raise(&fates, &plan, &mut talk).await?;
-    let those = coordinators.iter().map(|running| running.member.name());
-    narrator.say(&format!(
-        "{}, cashier, ledger and rewards are up",
-        those.collect::<Vec<_>>().join(", ")
-    ));
-    let customers = Customers::new(stage.url(Member::Cashier), seed, Arc::clone(&counter))?;
+    let members = raise(&fates, &plan, &mut talk).await?;
+    let names: Vec<&str> = members
+        .iter()
+        .map(|running| running.member.name())
+        .collect();
+    narrator.say(&format!("{} are up", names.join(", ")));
+    let customers = Customers::new(
+        stage.url(Member::Cashier),
+        stage.url(Member::Coupon),
+        String::new(),
+        seed,
+        Arc::clone(&record),
+    )?;
 
     let deaths = async {
-        let nodes = coordinators.into_iter().map(|running| {
+        let lives = members.into_iter().map(|running| {
             let lives = plan.lives(running.member);
             fates.live(running, lives)
         });
-        let (mut coordinators, cashier, ledger, rewards) = tokio::try_join!(
-            try_join_all(nodes),
-            fates.live(cashier, plan.lives(Member::Cashier)),
-            fates.live(ledger, plan.lives(Member::Ledger)),
-            fates.live(rewards, plan.lives(Member::Rewards)),
-        )?;
-        let (first, ledger) = fates
-            .die_together(
-                coordinators.remove(0),
-                ledger,
-                &mut talk,
-                plan.last_act_down,
-            )
-            .await?;
-        counter.stop();
-        coordinators.insert(0, first);
-        coordinators.extend([cashier, ledger, rewards]);
-        anyhow::Ok(coordinators)
+        let mut members = try_join_all(lives).await?;
+        let (coordinator, ledger) = (
+            take(&mut members, Member::FIRST)?,
+            take(&mut members, Member::Ledger)?,
+        );
+        let down = plan.last_act_down;
+        let last = fates.die_together(coordinator, ledger, &mut talk, down);
+        let (coordinator, ledger) = last.await?;
+        record.stop();
+        members.extend([coordinator, ledger]);
+        // The coordinators go last, as whoever stops has something to tell them.
+        members.sort_by_key(|running| std::cmp::Reverse(running.member));
+        anyhow::Ok(members)
     };
-    let progress = progress(&fates, &counter);
+    let progress = progress(&fates, &record);
     let mut members = tokio::select! {
-        ended = async { tokio::try_join!(deaths, customers.shop()) } => ended?.0,
+        ended = async { tokio::try_join!(deaths, customers.shop(AT_ONCE, MOST_PAYMENTS)) } => ended?.0,
         never = progress => match never {},
     };
     narrator.say("no more payments and no more deaths; waiting until nothing is pending");
     until_over(&mut members, &stage, &mut talk, narrator).await?;
-    narrator.say("nothing is pending; reading all databases");
+    narrator.say("nothing is pending; the ledger's day ends, twice, and all databases are read");
+    for _ in 0..2 {
+        roll_up(&stage.url(Member::Ledger)).await?;
+    }
 
     let mut evidence = Evidence {
         books: stage.books().await?,
         seen: std::mem::take(&mut fates.record().seen),
-        told: counter.told(),
+        told: record.told(),
     };
     evidence.seen.add(&evidence.books);
     if keep {
@@ -116,17 +125,15 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<usize> {
         evidence.books = stage.books().await?;
     }
     let mut tally = Tally::of(&evidence.books, nodes, &fates.record());
-    tally.asked = evidence.told.len() as u64;
-    tally.repeated_requests = counter.repeats.load(Ordering::Relaxed);
-    for (count, consumer) in tally
-        .duplicates
-        .iter_mut()
-        .zip([Member::Ledger, Member::Rewards])
-    {
+    tally.counts = record.counts();
+    tally.empty_cancels = absorbed::empty_cancels(&stage.log(Member::Account))
+        .context("can't read the log of the account service")?;
+    for (count, consumer) in tally.duplicates.iter_mut().zip(Member::CONSUMERS) {
         *count = absorbed::duplicates(&stage.log(consumer))
             .with_context(|| format!("can't read the log of the {consumer}"))?;
     }
     let mut findings = checker::check(&evidence);
+    findings.extend(std::mem::take(&mut fates.record().findings));
     findings.extend(tally.unproven());
     narrator.print(&format!(
         "\n{}\n{}{}",
@@ -149,36 +156,42 @@ fn again(seed: u64, store: &Store, nodes: u8) -> String {
 }
 
 /// Starts all of them, the coordinators first.
-async fn raise(
-    fates: &Fates,
-    plan: &Plan,
-    talk: &mut Talk,
-) -> anyhow::Result<(Vec<Running>, [Running; 3])> {
-    let first = |member| plan.lives(member).first();
-    let coordinators = fates.stage.coordinators();
-    let coordinators =
-        try_join_all(coordinators.map(|member| fates.begin(member, first(member)))).await?;
+async fn raise(fates: &Fates, plan: &Plan, talk: &mut Talk) -> anyhow::Result<Vec<Running>> {
+    let begin = |member| fates.begin(member, plan.lives(member).first());
+    let mut members = try_join_all(fates.stage.coordinators().map(begin)).await?;
     // Each payer's payments in order for the ledger; rewards take them as they come.
     talk.subscribe(Member::Ledger, true).await?;
     talk.subscribe(Member::Rewards, false).await?;
-    let (cashier, ledger, rewards) = tokio::try_join!(
-        fates.begin(Member::Cashier, first(Member::Cashier)),
-        fates.begin(Member::Ledger, first(Member::Ledger)),
-        fates.begin(Member::Rewards, first(Member::Rewards)),
-    )?;
-    Ok((coordinators, [cashier, ledger, rewards]))
+    members.extend(try_join_all(Member::SERVICES.map(begin)).await?);
+    Ok(members)
+}
+
+fn take(members: &mut Vec<Running>, member: Member) -> anyhow::Result<Running> {
+    let at = members.iter().position(|running| running.member == member);
+    at.map(|at| members.remove(at))
+        .with_context(|| format!("there is no {member} in this run"))
+}
+
+/// Ends the ledger's day, as a clock would.
+async fn roll_up(ledger: &str) -> anyhow::Result<()> {
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let answer = http.post(format!("{ledger}/roll-up")).send().await?;
+    answer
+        .error_for_status()
+        .context("the ledger does not roll up its lines")?;
+    Ok(())
 }
 
 /// A line each second.
-async fn progress(fates: &Fates, counter: &Counter) -> std::convert::Infallible {
+async fn progress(fates: &Fates, record: &load::Record) -> std::convert::Infallible {
     loop {
         sleep(Duration::from_secs(1)).await;
-        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let counts = record.counts();
         fates.narrator.say(&format!(
-            "{} payments made, {} refused, {} customers hung up; {} kills",
-            count(&counter.made),
-            count(&counter.refused),
-            count(&counter.hung_up),
+            "{} payments and refunds made, {} refused, {} customers hung up; {} kills",
+            counts.made,
+            counts.all_refused(),
+            counts.hung_up,
             fates.record().deaths.len()
         ));
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use crate::{
-    books::{Books, Decision, DeliveryState, Fence},
+    books::{Books, BranchId, Decision, DeliveryState, Fence, Reserved},
     member::Member,
 };
 
@@ -18,6 +18,8 @@ pub(crate) struct Seen {
     pub decisions: BTreeMap<Uuid, Decision>,
     /// What the cashier's fence said; the first time it was seen.
     pub fence: BTreeMap<Uuid, Fence>,
+    /// How a branch ended at its participant; the first time it was seen.
+    pub ended: BTreeMap<BranchId, Reserved>,
     /// Deliveries that the coordinator held to be done.
     pub done: BTreeSet<(Uuid, Member)>,
 }
@@ -33,6 +35,11 @@ impl Seen {
         }
         for (id, fence) in &books.cashier.fence {
             self.fence.entry(*id).or_insert(*fence);
+        }
+        for (id, reserved) in books.reserved() {
+            if reserved != Reserved::Tried {
+                self.ended.entry(id).or_insert(reserved);
+            }
         }
         for delivery in &books.coordinator.deliveries {
             if delivery.state == DeliveryState::Done {

@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use payments::load::{CLOSED, LIMIT, OPENED_WITH, PAYEES, PAYERS};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     net::TcpStream,
@@ -23,7 +24,7 @@ use tokio::{
 use crate::{
     books::{Books, Coordinator},
     member::Member,
-    plan::{BUDGET, accounts},
+    plan::BUDGET,
     ports::free_ports,
     read,
     running::Running,
@@ -62,7 +63,8 @@ impl Stage {
             .parent()
             .context("this program has no directory")?
             .to_owned();
-        for program in ["earnest", "cashier", "ledger", "rewards"] {
+        let services = Member::SERVICES.map(Member::name);
+        for program in ["earnest"].iter().chain(&services) {
             if !binaries.join(program).exists() {
                 bail!(
                     "{program} is not beside this program in {}; build it with: cargo build -p earnest-coordinator -p payments --bins",
@@ -126,7 +128,7 @@ impl Stage {
     pub(crate) fn program(&self, member: Member) -> PathBuf {
         self.binaries.join(match member {
             Member::Coordinator(_) => "earnest",
-            Member::Cashier | Member::Ledger | Member::Rewards => member.name(),
+            service => service.name(),
         })
     }
 
@@ -149,7 +151,7 @@ impl Stage {
                 }
                 flags
             }
-            Member::Cashier | Member::Ledger | Member::Rewards => vec![
+            _ => vec![
                 "--database".into(),
                 database,
                 "--coordinator".into(),
@@ -162,14 +164,19 @@ impl Stage {
         let own: Vec<String> = match member {
             Member::Cashier => {
                 let check_after = CHECK_AFTER.as_millis().to_string();
-                let accounts = accounts().map(|(name, cents)| format!("--account={name}={cents}"));
-                ["--check-after-ms".into(), check_after]
-                    .into_iter()
-                    .chain(accounts)
-                    .collect()
+                vec!["--check-after-ms".into(), check_after]
             }
+            Member::Account => {
+                let payers = PAYERS.map(|name| format!("--account={name}={OPENED_WITH}"));
+                let payees = PAYEES.map(|name| format!("--account={name}=0"));
+                let closed = [format!("--closed={CLOSED}")];
+                payers.into_iter().chain(payees).chain(closed).collect()
+            }
+            Member::Credit => PAYERS
+                .map(|name| format!("--limit={name}={LIMIT}"))
+                .to_vec(),
             Member::Rewards => vec!["--budget".into(), BUDGET.to_string()],
-            Member::Coordinator(_) | Member::Ledger => Vec::new(),
+            Member::Coordinator(_) | Member::Coupon | Member::Ledger => Vec::new(),
         };
         let listen = ["--listen".to_owned(), listen];
         flags.into_iter().chain(listen).chain(own).collect()

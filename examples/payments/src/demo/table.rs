@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::{promise::Finding, tally::Tally};
+use crate::{member::Member, promise::Finding, tally::Tally};
 
 /// Of each promise, this many breaks are told one by one.
 const TOLD_OF_EACH: usize = 5;
@@ -14,24 +14,50 @@ pub(crate) fn table(tally: &Tally) -> String {
         // Writing to a string can't fail.
         let _ = writeln!(text, "  {what:<32}{count:>10}   {note}");
     };
-    let rolled_back = tally.asked.saturating_sub(tally.committed);
+    let [balance, coupons, credit] = tally.cents.map(number_of);
     row(
-        "payments committed",
-        number(tally.committed),
-        format!("of {} asked for", number(tally.asked)),
+        "payments made",
+        number(tally.payments),
+        format!("of {balance} cents of balances, {coupons} of coupons, {credit} of credit"),
     );
     row(
-        "payments rolled back",
-        number(rolled_back),
-        "refused, given up, or cut off; in nobody's books".into(),
+        "refunds made",
+        number(tally.refunds),
+        "of all parts of the payment".into(),
+    );
+    row(
+        "refused",
+        number(tally.counts.all_refused()),
+        "for good, and in nobody's books:".into(),
+    );
+    for (reason, count) in &tally.counts.refused {
+        row("", number(*count), reason.clone());
+    }
+    row(
+        "customers who hung up",
+        number(tally.counts.hung_up),
+        "made or not, and all of it either way".into(),
     );
     row(
         "repeated requests",
-        number(tally.repeated_requests),
+        number(tally.counts.repeats),
         "answered with the first one's outcome".into(),
     );
     row(
-        "messages confirmed",
+        "branches confirmed",
+        number(tally.branches_confirmed),
+        "at account, credit and coupon".into(),
+    );
+    row(
+        "branches cancelled",
+        number(tally.branches_cancelled),
+        format!(
+            "of them at account before any Try: {}",
+            number(tally.empty_cancels)
+        ),
+    );
+    row(
+        "transactions confirmed",
         number(tally.confirmed),
         format!(
             "of them by check-back: {}",
@@ -39,7 +65,7 @@ pub(crate) fn table(tally: &Tally) -> String {
         ),
     );
     row(
-        "messages cancelled",
+        "transactions cancelled",
         number(tally.cancelled),
         format!(
             "of them by check-back: {}",
@@ -66,20 +92,20 @@ pub(crate) fn table(tally: &Tally) -> String {
         format!("by the inboxes of ledger ({ledger}) and rewards ({rewards})"),
     );
     row(
-        "books: pairs of lines",
-        number(tally.pairs),
+        "ledger: lines",
+        number(tally.lines),
         format!(
-            "for {} payments; {} lines, which add up to {}",
-            number(tally.committed),
-            number(tally.lines),
-            tally.lines_sum
+            "which add up to {}; rolled up into {} sums",
+            tally.lines_sum,
+            number(tally.sums)
         ),
     );
     row(
-        "books: cashbacks",
-        number(tally.cashbacks),
+        "rewards: given",
+        number(tally.rewards),
         format!(
-            "{} cents spent of {}",
+            "{} taken back; {} cents spent of {}",
+            number(tally.taken_back),
             number_of(tally.spent),
             number_of(tally.budget)
         ),
@@ -98,21 +124,23 @@ pub(crate) fn table(tally: &Tally) -> String {
 
 fn windows(text: &mut String, tally: &Tally) {
     let _ = write!(text, "  {:<24}", "kills per window");
+    // As wide as the names are.
+    let width = |member: &Member| member.name().len() + 2;
     for member in tally.deaths.keys() {
-        let _ = write!(text, "{member:>14}");
+        let _ = write!(text, "{member:>0$}", width(member));
     }
     let _ = writeln!(text, "{:>8}   at a crash point", "all");
     for (window, hits) in &tally.windows {
         let _ = write!(text, "  {window:<24}");
         for member in tally.deaths.keys() {
             let of_it = hits.by_member.get(member).unwrap_or(&0);
-            let _ = write!(text, "{of_it:>14}");
+            let _ = write!(text, "{of_it:>0$}", width(member));
         }
         let _ = writeln!(text, "{:>8}{:>19}", hits.all(), hits.at_crash_points);
     }
     let _ = write!(text, "  {:<24}", "kills");
-    for deaths in tally.deaths.values() {
-        let _ = write!(text, "{deaths:>14}");
+    for (member, deaths) in &tally.deaths {
+        let _ = write!(text, "{deaths:>0$}", width(member));
     }
     let all: u64 = tally.deaths.values().sum();
     let _ = writeln!(text, "{all:>8}   (one may hit several windows)");

@@ -98,6 +98,7 @@ mod tests {
         };
         Coordinator {
             transactions: [(Uuid::from_u128(1), transaction)].into(),
+            branches: BTreeMap::new(),
             deliveries: vec![delivery],
             in_progress_answers: 0,
         }

@@ -8,7 +8,7 @@ use earnest_proto::v1::{
     PutSubscriptionRequest, RetryPolicy, Subscription, admin_client::AdminClient,
     coordinator_client::CoordinatorClient, destination::To,
 };
-use payments::PAYMENT_MADE;
+use payments::{PAYMENT_MADE, PAYMENT_REFUNDED};
 use tonic::{Status, transport::Channel};
 
 use crate::member::Member;
@@ -82,31 +82,36 @@ impl Talk {
         answer
     }
 
-    /// Sends the payments to a consumer; `ordered`: each payer's one after the other.
+    /// Sends payments and refunds to a consumer; `ordered`: each payer's payments one after the other, and so each payer's refunds.
     pub(crate) async fn subscribe(
         &mut self,
         consumer: Member,
         ordered: bool,
     ) -> anyhow::Result<()> {
-        let name = consumer.name().to_owned();
-        let subscription = Subscription {
-            name: name.clone(),
-            topic: PAYMENT_MADE.to_owned(),
-            destination: Some(Destination {
-                to: Some(To::Service(name)),
-            }),
-            ordered,
-            retry: Some(RETRY),
-            ..Subscription::default()
-        };
-        let request = PutSubscriptionRequest {
-            subscription: Some(subscription),
-        };
-        self.ask(async |node| node.admin.put_subscription(request).await)
-            .await
-            .with_context(|| {
-                format!("the coordinator does not take the subscription {consumer}")
-            })?;
+        let service = consumer.name().to_owned();
+        for (name, topic) in [
+            (service.clone(), PAYMENT_MADE),
+            (format!("{service}{}", Member::REFUNDS), PAYMENT_REFUNDED),
+        ] {
+            let subscription = Subscription {
+                name,
+                topic: topic.to_owned(),
+                destination: Some(Destination {
+                    to: Some(To::Service(service.clone())),
+                }),
+                ordered,
+                retry: Some(RETRY),
+                ..Subscription::default()
+            };
+            let request = PutSubscriptionRequest {
+                subscription: Some(subscription),
+            };
+            self.ask(async |node| node.admin.put_subscription(request).await)
+                .await
+                .with_context(|| {
+                    format!("the coordinator does not take the subscriptions of {consumer}")
+                })?;
+        }
         Ok(())
     }
 
@@ -128,7 +133,7 @@ impl Talk {
             .into_inner();
         let of_it = all.subscriptions.iter().filter(|status| {
             let name = status.subscription.as_ref().map(|s| s.name.as_str());
-            consumer.is_none_or(|consumer| name == Some(consumer.name()))
+            consumer.is_none() || name.and_then(Member::subscribed) == consumer
         });
         Ok(of_it.map(|status| status.pending).sum())
     }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use payments::load::{Counts, Kind, REFUNDED_BEFORE};
+
 use crate::{
-    books::{Books, Decision, DeliveryState, Phase},
+    books::{Books, Decision, DeliveryState, Phase, Reserved},
     lives::{Evidence, Record},
     member::Member,
     promise::{Finding, Promise},
@@ -27,9 +29,10 @@ impl Hits {
 /// All that the table shows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
-    /// Payments that somebody asked for.
-    pub asked: u64,
-    pub committed: u64,
+    /// What became of the customers' requests.
+    pub counts: Counts,
+    pub payments: u64,
+    pub refunds: u64,
     pub confirmed: u64,
     pub cancelled: u64,
     pub confirmed_by_check_back: u64,
@@ -39,11 +42,17 @@ pub(crate) struct Tally {
     pub owed: u64,
     /// By the ledger and by the rewards.
     pub duplicates: [u64; 2],
-    pub repeated_requests: u64,
+    pub branches_confirmed: u64,
+    pub branches_cancelled: u64,
+    /// Cancels of branches at `account` that were never tried.
+    pub empty_cancels: u64,
+    /// Money in payments, by where it came from: balances, coupons and credit.
+    pub cents: [i64; 3],
     pub lines: u64,
     pub lines_sum: i64,
-    pub pairs: u64,
-    pub cashbacks: u64,
+    pub sums: u64,
+    pub rewards: u64,
+    pub taken_back: u64,
     pub spent: i64,
     pub budget: i64,
     pub windows: BTreeMap<Window, Hits>,
@@ -56,18 +65,44 @@ pub(crate) struct Tally {
 impl Tally {
     pub(crate) fn of(books: &Books, nodes: u8, record: &Record) -> Self {
         let mut tally = Self {
-            committed: books.cashier.payments.len() as u64,
             in_progress_answers: books.coordinator.in_progress_answers,
             lines: books.ledger.lines.len() as u64,
             lines_sum: books.ledger.lines.iter().map(|l| l.cents).sum(),
-            cashbacks: books.rewards.cashbacks.len() as u64,
-            spent: books.rewards.cashbacks.iter().map(|c| c.cents).sum(),
+            sums: books.ledger.roll_up.len() as u64,
+            spent: books.rewards.journal.iter().map(|e| e.cents).sum(),
             budget: books.rewards.budget,
             windows: Window::ALL.map(|w| (w, Hits::default())).into(),
             deaths: Member::all(nodes).map(|member| (member, 0)).collect(),
             taken_over: (nodes > 1).then_some(record.taken_over),
             ..Self::default()
         };
+        for done in books.cashier.done.values() {
+            if done.refunds.is_some() {
+                tally.refunds += 1;
+                continue;
+            }
+            tally.payments += 1;
+            let payment = &done.payment;
+            let cents = [
+                payment.balance_cents(),
+                payment.coupon_cents(),
+                payment.credit_cents,
+            ];
+            for (all, cents) in tally.cents.iter_mut().zip(cents) {
+                *all += cents;
+            }
+        }
+        for (_, reserved) in books.reserved() {
+            match reserved {
+                Reserved::Tried => {}
+                Reserved::Confirmed => tally.branches_confirmed += 1,
+                Reserved::Cancelled => tally.branches_cancelled += 1,
+            }
+        }
+        for entry in &books.rewards.journal {
+            tally.rewards += u64::from(entry.cents > 0);
+            tally.taken_back += u64::from(entry.cents < 0);
+        }
         for transaction in books.coordinator.transactions.values() {
             let by_check_back = transaction.decided_by.as_deref() == Some("check-back");
             let Some(decision) = transaction.phase.decision() else {
@@ -87,11 +122,6 @@ impl Tally {
             tally.owed += 1;
             tally.delivered += u64::from(delivery.state == DeliveryState::Done);
         }
-        let mut pairs: BTreeMap<&str, i64> = BTreeMap::new();
-        for line in &books.ledger.lines {
-            *pairs.entry(&line.payment).or_default() += 1;
-        }
-        tally.pairs = pairs.values().filter(|lines| **lines == 2).count() as u64;
         for death in &record.deaths {
             *tally.deaths.entry(death.member).or_default() += 1;
             for (window, evidence) in &death.windows {
@@ -112,7 +142,13 @@ impl Tally {
             )
         });
         let counts = [
-            ("no payment was committed", self.committed),
+            ("no payment was made", self.payments),
+            ("no payment was refunded", self.refunds),
+            (
+                "no branch was cancelled that was never tried",
+                self.empty_cancels,
+            ),
+            ("no rewards were taken back", self.taken_back),
             ("no transaction was cancelled", self.cancelled),
             (
                 "nothing was decided by check-back",
@@ -132,8 +168,14 @@ impl Tally {
             let what = "no work of a dead coordinator was taken over by another".to_owned();
             (what, count)
         });
+        let reasons = Kind::ALL.into_iter().filter_map(Kind::refusal);
+        let refusals = reasons.chain([REFUNDED_BEFORE]).map(|reason| {
+            let count = self.counts.refused.get(reason).copied().unwrap_or(0);
+            (format!("nobody was refused because {reason}"), count)
+        });
         windows
             .chain(counts)
+            .chain(refusals)
             .chain(deaths)
             .chain(taken_over)
             .filter(|(_, count)| *count == 0)
@@ -155,7 +197,19 @@ mod tests {
             at_crash_points: 0,
         };
         Tally {
-            committed: 1,
+            payments: 1,
+            refunds: 1,
+            empty_cancels: 1,
+            taken_back: 1,
+            counts: Counts {
+                refused: Kind::ALL
+                    .into_iter()
+                    .filter_map(Kind::refusal)
+                    .chain([REFUNDED_BEFORE])
+                    .map(|reason| (reason.to_owned(), 1))
+                    .collect(),
+                ..Counts::default()
+            },
             cancelled: 1,
             cancelled_by_check_back: 1,
             duplicates: [0, 1],
@@ -169,8 +223,12 @@ mod tests {
     #[test]
     fn what_stayed_at_zero_fails_the_run() {
         assert_eq!(proven().unproven(), []);
-        let zeroed: [fn(&mut Tally); 6] = [
-            |t| t.committed = 0,
+        let zeroed: [fn(&mut Tally); 10] = [
+            |t| t.payments = 0,
+            |t| t.refunds = 0,
+            |t| t.empty_cancels = 0,
+            |t| t.taken_back = 0,
+            |t| t.counts.refused.remove(REFUNDED_BEFORE).map_or((), drop),
             |t| t.cancelled = 0,
             |t| t.cancelled_by_check_back = 0,
             |t| t.duplicates = [0, 0],

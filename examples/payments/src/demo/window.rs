@@ -21,6 +21,8 @@ pub(crate) enum Window {
     PrepareToCommit,
     /// The cashier's database had committed, and the coordinator did not know.
     CommitToConfirm,
+    /// A participant was at one of its branches, or owed it an end.
+    InsideReservation,
     /// The coordinator had decided, and the consumer's database had nothing of it.
     ConfirmToDelivery,
     /// The consumer was at it, or had taken it and the coordinator did not know.
@@ -28,10 +30,11 @@ pub(crate) enum Window {
 }
 
 impl Window {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::BeforePrepare,
         Self::PrepareToCommit,
         Self::CommitToConfirm,
+        Self::InsideReservation,
         Self::ConfirmToDelivery,
         Self::InsideDelivery,
     ];
@@ -43,6 +46,7 @@ impl fmt::Display for Window {
             Self::BeforePrepare => "before prepare",
             Self::PrepareToCommit => "prepare → COMMIT",
             Self::CommitToConfirm => "COMMIT → confirm",
+            Self::InsideReservation => "inside a reservation",
             Self::ConfirmToDelivery => "confirm → delivery",
             Self::InsideDelivery => "inside a delivery",
         })
@@ -55,11 +59,16 @@ pub(crate) enum CrashPoint {
     BeforeFence,
     BeforePrepare,
     AfterPrepare,
+    BeforeTry,
+    AfterTry,
     BeforeCommit,
     AfterCommit,
     BeforeConfirm,
     CheckBackBeforeFence,
     CheckBackAfterFence,
+    BranchBeforeFence,
+    BranchBeforeCommit,
+    BranchAfterCommit,
     ConsumerBeforeInbox,
     ConsumerBeforeCommit,
     ConsumerAfterCommit,
@@ -72,11 +81,16 @@ impl CrashPoint {
             Self::BeforeFence => "before_fence",
             Self::BeforePrepare => "before_prepare",
             Self::AfterPrepare => "after_prepare",
+            Self::BeforeTry => "before_try",
+            Self::AfterTry => "after_try",
             Self::BeforeCommit => "before_commit",
             Self::AfterCommit => "after_commit",
             Self::BeforeConfirm => "before_confirm",
             Self::CheckBackBeforeFence => "check_back_before_fence",
             Self::CheckBackAfterFence => "check_back_after_fence",
+            Self::BranchBeforeFence => "branch_before_fence",
+            Self::BranchBeforeCommit => "branch_before_commit",
+            Self::BranchAfterCommit => "branch_after_commit",
             Self::ConsumerBeforeInbox => "consumer_before_inbox",
             Self::ConsumerBeforeCommit => "consumer_before_commit",
             Self::ConsumerAfterCommit => "consumer_after_commit",
@@ -87,8 +101,13 @@ impl CrashPoint {
     pub(crate) fn window(self) -> Option<Window> {
         match self {
             Self::BeforeFence | Self::BeforePrepare => Some(Window::BeforePrepare),
-            Self::AfterPrepare | Self::BeforeCommit => Some(Window::PrepareToCommit),
+            Self::AfterPrepare | Self::BeforeTry | Self::AfterTry | Self::BeforeCommit => {
+                Some(Window::PrepareToCommit)
+            }
             Self::AfterCommit | Self::BeforeConfirm => Some(Window::CommitToConfirm),
+            Self::BranchBeforeFence | Self::BranchBeforeCommit | Self::BranchAfterCommit => {
+                Some(Window::InsideReservation)
+            }
             Self::ConsumerBeforeInbox | Self::ConsumerBeforeCommit | Self::ConsumerAfterCommit => {
                 Some(Window::InsideDelivery)
             }
@@ -122,12 +141,20 @@ pub(crate) fn seen_in(
             };
         }
     }
+    let inside = books.coordinator.branches.iter().any(|(id, branch)| {
+        let concerns_it = matches!(victim, Member::Coordinator(_)) || victim == branch.participant;
+        let at_it = branch.state.is_under_way() && !left_over.contains(&id.0);
+        concerns_it && at_it
+    });
+    if inside {
+        windows.insert(Window::InsideReservation);
+    }
     for delivery in &books.coordinator.deliveries {
         let consumer = delivery.consumer;
         let concerns_it = match victim {
             // What another node holds, this death does not touch.
             Member::Coordinator(_) => delivery.lease.holder.is_none_or(|node| node == victim),
-            Member::Cashier => false,
+            Member::Cashier | Member::Account | Member::Credit | Member::Coupon => false,
             Member::Ledger | Member::Rewards => victim == consumer,
         };
         if delivery.state != DeliveryState::Pending || !concerns_it {

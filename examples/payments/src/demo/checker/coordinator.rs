@@ -16,23 +16,18 @@ const MAY_DECIDE: [&str; 2] = ["initiator", "check-back"];
 /// P5, P6, P11: each transaction was decided, by somebody who knew, as the cashier's database has it.
 pub(super) fn decisions(evidence: &Evidence, findings: &mut Findings) {
     let books = &evidence.books;
-    let paid: BTreeSet<Uuid> = books
-        .cashier
-        .payments
-        .values()
-        .map(|p| p.transaction)
-        .collect();
+    let paid: BTreeSet<Uuid> = books.cashier.done.values().map(|p| p.transaction).collect();
     for (id, transaction) in &books.coordinator.transactions {
         let payment = &transaction.business_key;
         if !transaction.phase.is_final() {
             let what = format!(
-                "transaction {id} of payment {payment} is still {:?}",
+                "transaction {id} of {payment} is still {:?}",
                 transaction.phase
             );
             findings.add(Promise::Final, what);
         }
         if transaction.parked {
-            let what = format!("transaction {id} of payment {payment} waits for a person");
+            let what = format!("transaction {id} of {payment} waits for a person");
             findings.add(Promise::Final, what);
         }
         let Some(decision) = transaction.phase.decision() else {
@@ -40,7 +35,7 @@ pub(super) fn decisions(evidence: &Evidence, findings: &mut Findings) {
         };
         let by = transaction.decided_by.as_deref().unwrap_or("nobody");
         if !MAY_DECIDE.contains(&by) {
-            let what = format!("transaction {id} of payment {payment} was decided by {by}");
+            let what = format!("transaction {id} of {payment} was decided by {by}");
             findings.add(Promise::NoGuess, what);
         }
         let fence = books.cashier.fence.get(id);
@@ -48,25 +43,25 @@ pub(super) fn decisions(evidence: &Evidence, findings: &mut Findings) {
             (Decision::Confirm, Some(Fence::Committed)) if paid.contains(id) => {}
             (Decision::Confirm, Some(Fence::Committed)) => {
                 let what = format!(
-                    "transaction {id} was confirmed, but payment {payment} is not in the cashier's database"
+                    "transaction {id} was confirmed, but {payment} is not in the cashier's database"
                 );
                 findings.add(Promise::LocalOutcomeRules, what);
             }
             (Decision::Confirm, None | Some(Fence::RolledBack)) => {
                 let what = format!(
-                    "transaction {id} of payment {payment} was confirmed, but the cashier's database did not commit it"
+                    "transaction {id} of {payment} was confirmed, but the cashier's database did not commit it"
                 );
                 findings.add(Promise::LocalOutcomeRules, what);
             }
             (Decision::Cancel, Some(Fence::Committed)) => {
                 let what = format!(
-                    "transaction {id} of payment {payment} was cancelled, but the cashier's database committed it"
+                    "transaction {id} of {payment} was cancelled, but the cashier's database committed it"
                 );
                 findings.add(Promise::LocalOutcomeRules, what);
             }
             (Decision::Cancel, None) if by == "check-back" => {
                 let what = format!(
-                    "transaction {id} of payment {payment} was cancelled by a check-back, but there is no fence row that \
+                    "transaction {id} of {payment} was cancelled by a check-back, but there is no fence row that \
                      bars a late commit"
                 );
                 findings.add(Promise::NoGuess, what);
@@ -124,17 +119,17 @@ pub(super) fn remembered(evidence: &Evidence, findings: &mut Findings) {
 }
 
 /// P2, P5: what the cashier committed was fenced, and the coordinator knows of it.
-pub(super) fn payments(evidence: &Evidence, findings: &mut Findings) {
+pub(super) fn made(evidence: &Evidence, findings: &mut Findings) {
     let books = &evidence.books;
-    for (id, payment) in &books.cashier.payments {
-        let transaction = payment.transaction;
+    for (id, done) in &books.cashier.done {
+        let transaction = done.transaction;
         if books.cashier.fence.get(&transaction) != Some(&Fence::Committed) {
-            let what = format!("payment {id} was committed without its fence row ({transaction})");
+            let what = format!("{id} was committed without its fence row ({transaction})");
             findings.add(Promise::LocalOutcomeRules, what);
         }
         if !books.coordinator.transactions.contains_key(&transaction) {
             let what = format!(
-                "payment {id} was committed after its prepare was acknowledged, and the coordinator does not know \
+                "{id} was committed after its prepare was acknowledged, and the coordinator does not know \
                  transaction {transaction}"
             );
             findings.add(Promise::Durable, what);

@@ -1,55 +1,80 @@
-//! The cashier's own books, and what it told its customers.
+//! All the money there is, and what the cashier told its customers.
 
-use std::collections::BTreeMap;
+use payments::load::Told;
 
-use super::{Evidence, Findings, Told};
+use super::{Evidence, Findings};
 use crate::promise::Promise;
 
-/// Each account holds what it was opened with, less what it paid, and what it was paid.
-pub(super) fn accounts(evidence: &Evidence, findings: &mut Findings) {
-    let cashier = &evidence.books.cashier;
-    let mut moved: BTreeMap<&str, i64> = BTreeMap::new();
-    for payment in cashier.payments.values() {
-        *moved.entry(&payment.payer).or_default() -= payment.cents;
-        *moved.entry(&payment.payee).or_default() += payment.cents;
+/// What the accounts have more than they were opened with, coupons and credit paid for; and at rest nothing is reserved.
+pub(super) fn conserved(evidence: &Evidence, findings: &mut Findings) {
+    let books = &evidence.books;
+    let more = books
+        .accounts
+        .values()
+        .map(|account| account.free + account.frozen - account.opened_with);
+    let used = books
+        .coupons
+        .values()
+        .filter(|coupon| coupon.state == "used");
+    let coupons: i64 = used.map(|coupon| coupon.cents).sum();
+    let credit: i64 = books.credit.values().map(|credit| credit.used).sum();
+    let more: i64 = more.sum();
+    if more != coupons + credit {
+        let what = format!(
+            "the accounts have {more} cents more than at first, and {coupons} of coupons and {credit} of credit were used"
+        );
+        findings.add(Promise::Money, what);
     }
-    for (name, account) in &cashier.accounts {
-        let expected = account.opened_with + moved.get(name.as_str()).copied().unwrap_or(0);
-        if account.balance != expected {
-            let what = format!(
-                "account {name} holds {} cents, and its payments make it {expected}",
-                account.balance
-            );
-            findings.add(Promise::Money, what);
-        }
-    }
-    for name in moved.keys() {
-        if !cashier.accounts.contains_key(*name) {
-            let what = format!("there are payments of {name}, who has no account");
-            findings.add(Promise::Money, what);
+    let accounts = books
+        .accounts
+        .iter()
+        .map(|(name, account)| (name, account.frozen));
+    let credit = books
+        .credit
+        .iter()
+        .map(|(name, credit)| (name, credit.reserved + credit.repaying));
+    let coupons = books.coupons.iter().map(|(code, coupon)| {
+        let at_rest = matches!(coupon.state.as_str(), "fresh" | "used");
+        (code, if at_rest { 0 } else { coupon.cents })
+    });
+    for (whose, cents) in accounts.chain(credit).chain(coupons) {
+        if cents != 0 {
+            let what =
+                format!("{cents} cents of {whose} are still reserved, and nothing is under way");
+            findings.add(Promise::AllOrNothing, what);
         }
     }
 }
 
-/// P5: `commit()` says what happened.
+/// P5: `commit()` says what happened, and so do refusals; each request has one answer.
 pub(super) fn answers(evidence: &Evidence, findings: &mut Findings) {
-    let payments = &evidence.books.cashier.payments;
+    let cashier = &evidence.books.cashier;
     for (id, told) in &evidence.told {
-        match (told, payments.contains_key(id)) {
-            (Told::Made, false) => findings.add(
-                Promise::LocalOutcomeRules,
-                format!("a customer was told that payment {id} was made, and it was not"),
-            ),
-            (Told::Refused, true) => findings.add(
-                Promise::LocalOutcomeRules,
-                format!("a customer was told that payment {id} was refused, and it was made"),
-            ),
-            (Told::Made, true) | (Told::Refused, false) | (Told::Nothing, _) => {}
+        let done = cashier.done.get(id);
+        let refused = cashier.refused.get(id);
+        let as_told = match told {
+            Told::Made => done.is_some(),
+            Told::Refused(reason) => done.is_none() && refused == Some(reason),
+            Told::Nothing => true,
+        };
+        if !as_told {
+            let what = format!(
+                "a customer was told of {id}: {told:?}; it is made in transaction {:?}, and refused: {refused:?}",
+                done.map(|done| done.transaction)
+            );
+            findings.add(Promise::LocalOutcomeRules, what);
+        }
+        if done.is_some() && refused.is_some() {
+            let what = format!("{id} is both made and refused in the cashier's database");
+            findings.add(Promise::LocalOutcomeRules, what);
         }
     }
-    for id in payments.keys() {
+    for (id, done) in &cashier.done {
         if !evidence.told.contains_key(id) {
-            let what = format!("payment {id} was made, and nobody asked for it");
+            let what = format!(
+                "{id} ({}) was made, and nobody asked for it",
+                done.transaction
+            );
             findings.add(Promise::Money, what);
         }
     }

@@ -2,11 +2,14 @@
 //! reads either.
 
 use anyhow::{Context, bail};
+use payments::{Amount, Shown};
 use sqlx::{Connection, PgConnection, SqliteConnection};
 use uuid::Uuid;
 
 use crate::{
-    books::{Coordinator, Delivery, DeliveryState, Lease, Phase, Transaction},
+    books::{
+        Branch, BranchState, Coordinator, Delivery, DeliveryState, Lease, Part, Phase, Transaction,
+    },
     member::Member,
 };
 
@@ -27,6 +30,11 @@ const TRANSACTIONS: &str = "SELECT t.id, CAST(t.phase AS bigint), t.business_key
      t.parked IS NOT NULL OR t.parked_effects > 0, t.message_count, t.in_progress_answers, n.name, t.token \
      FROM transactions t LEFT JOIN nodes n ON n.epoch = t.holder";
 
+/// Transaction, ordinal, participant, action, state, payload.
+type BranchRow = (Uuid, i64, String, String, i64, Vec<u8>);
+const BRANCHES: &str = "SELECT b.transaction_id, CAST(b.ordinal AS bigint), b.service, c.action, CAST(b.state AS bigint), c.payload \
+     FROM branches b JOIN branch_contents c ON c.transaction_id = b.transaction_id AND c.ordinal = b.ordinal";
+
 /// Transaction, subscription, state, key and place in its order, holder and token of the lease.
 type DeliveryRow = (
     Uuid,
@@ -44,8 +52,9 @@ pub(super) async fn sqlite(db: &mut SqliteConnection) -> anyhow::Result<Coordina
     // One view of all tables, also while the owner is at work.
     let mut view = db.begin().await?;
     let transactions = super::rows(&mut view, TRANSACTIONS).await?;
+    let branches = super::rows(&mut view, BRANCHES).await?;
     let deliveries = super::rows(&mut view, DELIVERIES).await?;
-    coordinator(transactions, deliveries)
+    coordinator(transactions, branches, deliveries)
 }
 
 pub(super) async fn postgres(db: &mut PgConnection) -> anyhow::Result<Coordinator> {
@@ -54,15 +63,18 @@ pub(super) async fn postgres(db: &mut PgConnection) -> anyhow::Result<Coordinato
         .await?;
     let transactions = sqlx::query_as(TRANSACTIONS).fetch_all(&mut *view).await;
     let transactions = transactions.context("can't read the transactions")?;
+    let branches = sqlx::query_as(BRANCHES).fetch_all(&mut *view).await;
     let deliveries = sqlx::query_as(DELIVERIES).fetch_all(&mut *view).await;
     coordinator(
         transactions,
+        branches.context("can't read the branches")?,
         deliveries.context("can't read the deliveries")?,
     )
 }
 
 fn coordinator(
     transactions: Vec<TransactionRow>,
+    branches: Vec<BranchRow>,
     deliveries: Vec<DeliveryRow>,
 ) -> anyhow::Result<Coordinator> {
     let mut coordinator = Coordinator::default();
@@ -87,10 +99,27 @@ fn coordinator(
         coordinator.in_progress_answers += u64::try_from(in_progress)?;
         coordinator.transactions.insert(id, transaction);
     }
+    for (transaction, ordinal, service, action, state, payload) in branches {
+        let participant = Member::named(&service)
+            .with_context(|| format!("a branch is at a service {service:?}"))?;
+        let branch = Branch {
+            part: part(participant, action, &payload)?,
+            participant,
+            state: match state {
+                // 2 and 3 are of transactions that the coordinator tries itself, which nobody asks it for here.
+                1 => BranchState::Registered,
+                4 => BranchState::Pending,
+                5 => BranchState::Done,
+                6 => BranchState::Parked,
+                other => bail!("the coordinator has a branch in state {other}"),
+            },
+        };
+        coordinator.branches.insert((transaction, ordinal), branch);
+    }
     for (transaction, subscription, state, key, position, holder, token) in deliveries {
         coordinator.deliveries.push(Delivery {
             transaction,
-            consumer: Member::named(&subscription)
+            consumer: Member::subscribed(&subscription)
                 .with_context(|| format!("a delivery is owed to {subscription:?}"))?,
             state: match state {
                 1 => DeliveryState::Pending,
@@ -98,11 +127,28 @@ fn coordinator(
                 3 => DeliveryState::Parked,
                 other => bail!("the coordinator has a delivery in state {other}"),
             },
-            order: key.zip(position),
+            // Payments and refunds have orders of their own.
+            order: key
+                .map(|key| format!("{subscription} of {key}"))
+                .zip(position),
             lease: lease(holder, token)?,
         });
     }
     Ok(coordinator)
+}
+
+fn part(participant: Member, action: String, payload: &[u8]) -> anyhow::Result<Part> {
+    let Amount { of, cents } = match participant {
+        Member::Coupon => {
+            let shown: Shown = serde_json::from_slice(payload)?;
+            Amount {
+                of: shown.code,
+                cents: shown.cents,
+            }
+        }
+        _ => serde_json::from_slice(payload)?,
+    };
+    Ok(Part { action, of, cents })
 }
 
 fn lease(holder: Option<String>, token: i64) -> anyhow::Result<Lease> {

@@ -6,7 +6,11 @@
 
 mod coordinator;
 
-use std::{path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use sqlx::{
@@ -16,7 +20,10 @@ use sqlx::{
 use uuid::Uuid;
 
 use crate::{
-    books::{Account, Books, Cashback, Cashier, Coordinator, Fence, Ledger, Line, Paid, Rewards},
+    books::{
+        Account, Books, BranchId, Cashier, Coordinator, Coupon, Credit, Done, Entry, Fence, Ledger,
+        Line, Reserved, Rewards, Sum,
+    },
     member::Member,
     store::Store,
 };
@@ -28,12 +35,24 @@ pub(crate) fn database(data: &Path, member: Member) -> std::path::PathBuf {
 
 /// Reads all of them.
 pub(crate) async fn books(data: &Path, store: &Store) -> anyhow::Result<Books> {
-    Ok(Books {
+    let mut books = Books {
         coordinator: coordinator(data, store).await?,
         cashier: cashier(&mut open(data, Member::Cashier).await?).await?,
         ledger: ledger(&mut open(data, Member::Ledger).await?).await?,
         rewards: rewards(&mut open(data, Member::Rewards).await?).await?,
-    })
+        ..Books::default()
+    };
+    for member in Member::PARTICIPANTS {
+        let mut db = open(data, member).await?;
+        let mut view = db.begin().await?;
+        match member {
+            Member::Account => books.accounts = accounts(&mut view).await?,
+            Member::Credit => books.credit = credit(&mut view).await?,
+            _ => books.coupons = coupons(&mut view).await?,
+        }
+        books.branches.insert(member, branches(&mut view).await?);
+    }
+    Ok(books)
 }
 
 /// Reads the coordinator's.
@@ -73,29 +92,21 @@ where
 async fn cashier(db: &mut SqliteConnection) -> anyhow::Result<Cashier> {
     let mut cashier = Cashier::default();
     let mut view = db.begin().await?;
-    let accounts: Vec<(String, i64, i64)> =
-        rows(&mut view, "SELECT name, opened_with, balance FROM account").await?;
-    for (name, opened_with, balance) in accounts {
-        let account = Account {
-            opened_with,
-            balance,
-        };
-        cashier.accounts.insert(name, account);
-    }
-    let payments: Vec<(String, String, String, i64, String)> = rows(
+    let done: Vec<(String, String, Option<String>, String)> = rows(
         &mut view,
-        "SELECT id, payer, payee, cents, transaction_id FROM payment",
+        "SELECT id, payment, refunds, transaction_id FROM done",
     )
     .await?;
-    for (id, payer, payee, cents, transaction) in payments {
-        let paid = Paid {
-            payer,
-            payee,
-            cents,
+    for (id, payment, refunds, transaction) in done {
+        let done = Done {
+            payment: serde_json::from_str(&payment)?,
+            refunds,
             transaction: transaction.parse()?,
         };
-        cashier.payments.insert(id, paid);
+        cashier.done.insert(id, done);
     }
+    let refused: Vec<(String, String)> = rows(&mut view, "SELECT id, reason FROM refused").await?;
+    cashier.refused = refused.into_iter().collect();
     let fence: Vec<(String, String)> = rows(
         &mut view,
         "SELECT transaction_id, state FROM earnest_fence WHERE kind = 'outcome'",
@@ -112,21 +123,86 @@ async fn cashier(db: &mut SqliteConnection) -> anyhow::Result<Cashier> {
     Ok(cashier)
 }
 
-async fn ledger(db: &mut SqliteConnection) -> anyhow::Result<Ledger> {
-    let mut view = db.begin().await?;
-    let lines: Vec<(String, String, i64)> = rows(
-        &mut view,
-        "SELECT payment, account, cents FROM line ORDER BY number",
+async fn accounts(db: &mut SqliteConnection) -> anyhow::Result<BTreeMap<String, Account>> {
+    let accounts: Vec<(String, i64, i64, i64)> =
+        rows(db, "SELECT name, opened_with, free, frozen FROM account").await?;
+    let account = |(name, opened_with, free, frozen)| {
+        let account = Account {
+            opened_with,
+            free,
+            frozen,
+        };
+        (name, account)
+    };
+    Ok(accounts.into_iter().map(account).collect())
+}
+
+async fn credit(db: &mut SqliteConnection) -> anyhow::Result<BTreeMap<String, Credit>> {
+    let lines: Vec<(String, i64, i64, i64, i64)> = rows(
+        db,
+        "SELECT customer, most, used, reserved, repaying FROM line_of_credit",
     )
     .await?;
+    let line = |(customer, most, used, reserved, repaying)| {
+        let credit = Credit {
+            most,
+            used,
+            reserved,
+            repaying,
+        };
+        (customer, credit)
+    };
+    Ok(lines.into_iter().map(line).collect())
+}
+
+async fn coupons(db: &mut SqliteConnection) -> anyhow::Result<BTreeMap<String, Coupon>> {
+    let coupons: Vec<(String, i64, String)> =
+        rows(db, "SELECT code, cents, state FROM coupon").await?;
+    let coupon = |(code, cents, state)| (code, Coupon { cents, state });
+    Ok(coupons.into_iter().map(coupon).collect())
+}
+
+async fn branches(db: &mut SqliteConnection) -> anyhow::Result<BTreeMap<BranchId, Reserved>> {
+    let fence: Vec<(String, String, String)> = rows(
+        db,
+        "SELECT transaction_id, party, state FROM earnest_fence WHERE kind = 'branch'",
+    )
+    .await?;
+    let mut branches = BTreeMap::new();
+    for (id, ordinal, state) in fence {
+        let reserved = match state.as_str() {
+            "tried" => Reserved::Tried,
+            "confirmed" => Reserved::Confirmed,
+            "cancelled" => Reserved::Cancelled,
+            other => bail!("a participant's fence says {other}"),
+        };
+        branches.insert((id.parse()?, ordinal.parse()?), reserved);
+    }
+    Ok(branches)
+}
+
+async fn ledger(db: &mut SqliteConnection) -> anyhow::Result<Ledger> {
+    let mut view = db.begin().await?;
+    let lines: Vec<(String, String, String, i64)> = rows(
+        &mut view,
+        "SELECT day, document, account, cents FROM line ORDER BY number",
+    )
+    .await?;
+    let sums: Vec<(String, String, i64, i64)> =
+        rows(&mut view, "SELECT day, account, lines, cents FROM roll_up").await?;
     Ok(Ledger {
         lines: lines
             .into_iter()
-            .map(|(payment, account, cents)| Line {
-                payment,
+            .map(|(day, document, account, cents)| Line {
+                day,
+                document,
                 account,
                 cents,
             })
+            .collect(),
+        roll_up: sums
+            .into_iter()
+            .map(|(day, account, lines, cents)| ((day, account), Sum { lines, cents }))
             .collect(),
         inbox: inbox(&mut view).await?,
     })
@@ -136,23 +212,28 @@ async fn rewards(db: &mut SqliteConnection) -> anyhow::Result<Rewards> {
     let mut view = db.begin().await?;
     let budget: Vec<(i64, i64)> = rows(&mut view, "SELECT total, remaining FROM budget").await?;
     let (budget, remaining) = budget.first().copied().context("rewards have no budget")?;
-    let cashbacks: Vec<(String, i64)> = rows(
+    let journal: Vec<(String, String, String, i64)> = rows(
         &mut view,
-        "SELECT payment, cents FROM cashback ORDER BY number",
+        "SELECT payment, payer, why, cents FROM journal ORDER BY number",
     )
     .await?;
     Ok(Rewards {
         budget,
         remaining,
-        cashbacks: cashbacks
+        journal: journal
             .into_iter()
-            .map(|(payment, cents)| Cashback { payment, cents })
+            .map(|(payment, payer, why, cents)| Entry {
+                payment,
+                payer,
+                why,
+                cents,
+            })
             .collect(),
         inbox: inbox(&mut view).await?,
     })
 }
 
-async fn inbox(db: &mut SqliteConnection) -> anyhow::Result<std::collections::BTreeSet<Uuid>> {
+async fn inbox(db: &mut SqliteConnection) -> anyhow::Result<BTreeSet<Uuid>> {
     let ids: Vec<(String,)> = rows(db, "SELECT transaction_id FROM earnest_inbox").await?;
     ids.into_iter().map(|(id,)| Ok(id.parse()?)).collect()
 }
