@@ -99,10 +99,24 @@ pub fn may_end(
 
 /// A planted defect lets a call run on a row that it did not write.
 fn runs_on_what_stands() -> bool {
-    planted!(LateTryRuns)
-        || planted!(ConfirmRunsTwice)
-        || planted!(ConfirmNeedsNoTry)
-        || planted!(CancelUndoesConfirm)
+    [
+        planted!(LateTryRuns),
+        planted!(ConfirmRunsTwice),
+        planted!(ConfirmNeedsNoTry),
+        planted!(CancelUndoesConfirm),
+    ]
+    .contains(&true)
+}
+
+/// Planted: which call runs on which row that another call wrote.
+fn runs_on(call: Call, row: Option<Held>) -> bool {
+    match (call, row) {
+        (Call::Try, Some(Held::Cancelled)) => planted!(LateTryRuns),
+        (Call::Confirm, Some(Held::Confirmed)) => planted!(ConfirmRunsTwice),
+        (Call::Confirm, None) => planted!(ConfirmNeedsNoTry),
+        (Call::Cancel, Some(Held::Confirmed)) => planted!(CancelUndoesConfirm),
+        _ => false,
+    }
 }
 
 /// The rule for one call of a transaction created at `created_us`, when rows from before `horizon_us` were purged.
@@ -112,11 +126,10 @@ pub fn branch(call: Call, wrote: Wrote, created_us: i64, horizon_us: i64) -> Ste
         Wrote::Inserted | Wrote::Moved => return Step::Run,
         Wrote::Nothing(row) => row,
     };
+    if runs_on(call, row) {
+        return Step::Run;
+    }
     match (call, row) {
-        (Call::Try, Some(Held::Cancelled)) if planted!(LateTryRuns) => Step::Run,
-        (Call::Confirm, Some(Held::Confirmed)) if planted!(ConfirmRunsTwice) => Step::Run,
-        (Call::Confirm, None) if planted!(ConfirmNeedsNoTry) => Step::Run,
-        (Call::Cancel, Some(Held::Confirmed)) if planted!(CancelUndoesConfirm) => Step::Run,
         (Call::Try, Some(Held::Tried | Held::Confirmed))
         | (Call::Confirm, Some(Held::Confirmed))
         | (Call::Cancel, Some(Held::Cancelled)) => Step::Done,
