@@ -108,15 +108,23 @@ fn runs_on_what_stands() -> bool {
     .contains(&true)
 }
 
-/// Planted: which call runs on which row that another call wrote.
+/// Planted defects let a call run on a row that another call wrote: here, which on which.
 fn runs_on(call: Call, row: Option<Held>) -> bool {
-    match (call, row) {
-        (Call::Try, Some(Held::Cancelled)) => planted!(LateTryRuns),
-        (Call::Confirm, Some(Held::Confirmed)) => planted!(ConfirmRunsTwice),
-        (Call::Confirm, None) => planted!(ConfirmNeedsNoTry),
-        (Call::Cancel, Some(Held::Confirmed)) => planted!(CancelUndoesConfirm),
-        _ => false,
-    }
+    [
+        (Call::Try, Some(Held::Cancelled), planted!(LateTryRuns)),
+        (
+            Call::Confirm,
+            Some(Held::Confirmed),
+            planted!(ConfirmRunsTwice),
+        ),
+        (Call::Confirm, None, planted!(ConfirmNeedsNoTry)),
+        (
+            Call::Cancel,
+            Some(Held::Confirmed),
+            planted!(CancelUndoesConfirm),
+        ),
+    ]
+    .contains(&(call, row, true))
 }
 
 /// The rule for one call of a transaction created at `created_us`, when rows from before `horizon_us` were purged.

@@ -49,9 +49,6 @@ macro_rules! conformance_tests {
                 p10_stale_branch_changes_nothing,
                 p11_calls_of_a_dead_node_are_claimable,
                 p12_one_participant_does_not_stop_the_others,
-                executed_transaction_confirms_when_all_are_tried,
-                p10_refused_try_cancels_and_bars_the_others,
-                p6_unanswered_try_is_made_again_until_the_deadline,
                 ends_of_one_transaction_share_a_batch,
                 purge_takes_finished_branches,
             }
@@ -105,6 +102,11 @@ macro_rules! conformance_tests {
                 p10_settled_delivery_takes_no_second_end,
                 released_delivery_is_due_at_once,
                 end_of_an_unknown_delivery_is_lost,
+            }
+            execute {
+                executed_transaction_confirms_when_all_are_tried,
+                p10_refused_try_cancels_and_bars_the_others,
+                p6_unanswered_try_is_made_again_until_the_deadline,
             }
             fast_path {
                 admitted_work_is_leased_and_the_rest_is_claimable,
@@ -271,6 +273,7 @@ mod tests {
             include_str!("claim.rs"),
             include_str!("decide.rs"),
             include_str!("delivery.rs"),
+            include_str!("execute.rs"),
             include_str!("fast_path.rs"),
             include_str!("idempotence.rs"),
             include_str!("late_answer.rs"),

@@ -29,6 +29,8 @@ pub mod decide;
 #[doc(hidden)]
 pub mod delivery;
 #[doc(hidden)]
+pub mod execute;
+#[doc(hidden)]
 pub mod fast_path;
 #[doc(hidden)]
 pub mod idempotence;

@@ -13,9 +13,9 @@ use earnest_protocol::{
 };
 
 use super::{
-    Case, LEASE, Subject, TestClock, branch::executed, branch_done, branched, cancel, confirm,
-    done, id, keyed, message, name, no_grant, only_deliveries, prepare, register, reserve, submit,
-    transaction, tried,
+    Case, LEASE, Subject, TestClock, branch_done, branched, cancel, confirm, done,
+    execute::executed, id, keyed, message, name, no_grant, only_deliveries, prepare, register,
+    reserve, submit, transaction, tried,
 };
 use crate::{
     Applied, ClaimRequest, Command, Endpoint, EndpointProtocol, Rejection, Reply, ServiceRow,
