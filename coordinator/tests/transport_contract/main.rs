@@ -11,5 +11,6 @@ mod openapi;
 mod probes;
 mod rest;
 mod rest_branches;
+mod rest_marks;
 mod rest_refusals;
 mod support;

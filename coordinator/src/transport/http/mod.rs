@@ -4,6 +4,7 @@
 mod body;
 mod index;
 mod input;
+mod marks;
 mod metrics;
 mod params;
 mod probe;
@@ -17,6 +18,7 @@ mod view;
 use axum::{
     Router,
     extract::Request,
+    middleware,
     response::{IntoResponse, Response},
 };
 use tonic::Status;
@@ -30,6 +32,7 @@ use table::Table;
 pub(super) fn routes(state: AppState) -> Router {
     table()
         .into_router()
+        .layer(middleware::from_fn_with_state(state.clone(), marks::held))
         .fallback(unknown_path)
         .method_not_allowed_fallback(async || Problem::wrong_method())
         .with_state(state)
