@@ -30,11 +30,7 @@ nodes_tests!(two, earnest_harness::mariadb, open);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p2_killed_server_loses_nothing_acknowledged() {
-    let database = async |url: &str| {
-        run(url, &["CREATE DATABASE own"]).await;
-        url.replace("/mysql", "/own")
-    };
-    nodes::outage::p2_killed_server_loses_nothing_acknowledged(Kind::Mariadb, database, open).await;
+    nodes::outage::p2_killed_server_loses_nothing_acknowledged(Kind::Mariadb, open).await;
 }
 
 /// Runs statements on the database as its administrator.

@@ -30,9 +30,7 @@ nodes_tests!(two, earnest_harness::postgres, open);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p2_killed_server_loses_nothing_acknowledged() {
-    let database = async |url: &str| url.to_owned();
-    nodes::outage::p2_killed_server_loses_nothing_acknowledged(Kind::Postgres, database, open)
-        .await;
+    nodes::outage::p2_killed_server_loses_nothing_acknowledged(Kind::Postgres, open).await;
 }
 
 /// Runs statements on the database as its administrator.

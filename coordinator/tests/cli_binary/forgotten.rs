@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use earnest_harness::Database;
 use earnest_proto::v1::{self, coordinator_client::CoordinatorClient};
 use serde_json::Value;
 use tonic::{Code, Status};
@@ -136,9 +137,7 @@ async fn r5_sqlite_file_replaced_by_an_older_copy() {
 
 /// An older copy under two running nodes: both turn red by themselves, though only one of them had written since, and one
 /// command for either of them lets both go on.
-#[tokio::test(flavor = "multi_thread")]
-async fn r5_postgres_restored_under_running_nodes() {
-    let database = earnest_harness::postgres().await;
+async fn restored_under_running_nodes(database: Database) {
     let directory = tempfile::tempdir().unwrap();
     let start = || {
         let arguments = ["--database", database.url(), "--set", "lease_ms=600"];
@@ -175,4 +174,14 @@ async fn r5_postgres_restored_under_running_nodes() {
     }
     writer.stop();
     idle.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r5_postgres_restored_under_running_nodes() {
+    restored_under_running_nodes(earnest_harness::postgres().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r5_mysql_restored_under_running_nodes() {
+    restored_under_running_nodes(earnest_harness::mariadb().await).await;
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use earnest_harness::{Kind, OwnServer};
+use earnest_harness::{Database, Kind, OwnServer};
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -59,12 +59,12 @@ fn id(of: &Value) -> String {
         .to_owned()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p2_p13_database_that_is_killed_and_comes_back() {
+async fn killed(kind: Kind) {
     let directory = tempfile::tempdir().unwrap();
-    let start = || OwnServer::start(Kind::Postgres).expect("a server of this test's own");
+    let start = move || OwnServer::start(kind).expect("a server of this test's own");
     let mut server = tokio::task::spawn_blocking(start).await.unwrap();
-    let node = Served::start(directory.path(), &["--database", server.url()]);
+    let database = Database::on(&server).await;
+    let node = Served::start(directory.path(), &["--database", database.url()]);
     let (status, acknowledged) = submit(&node.url).await;
     assert_eq!(status, 201, "{acknowledged}");
     assert_eq!(metric(&node.url, "earnest_database_up").await, Some(1.0));
@@ -103,9 +103,7 @@ async fn p2_p13_database_that_is_killed_and_comes_back() {
     drop(server);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p13_frozen_database_fills_a_bounded_queue_and_loses_nothing() {
-    let database = earnest_harness::postgres().await;
+async fn frozen(database: Database, transactions: &str) {
     let directory = tempfile::tempdir().unwrap();
     let few = [
         "--set",
@@ -115,7 +113,7 @@ async fn p13_frozen_database_fills_a_bounded_queue_and_loses_nothing() {
     ];
     let arguments = [&["--database", database.url()][..], &few].concat();
     let node = Served::start(directory.path(), &arguments);
-    let frozen = database.freeze("earnest.transactions").await;
+    let frozen = database.freeze(transactions).await;
 
     // As many as there is room for wait; each one more is refused while they do.
     let waiting: Vec<_> = (0..8)
@@ -168,9 +166,7 @@ async fn slow(server: SocketAddr, by: Duration) -> SocketAddr {
     address
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p13_slow_database_makes_larger_batches_and_no_errors() {
-    let database = earnest_harness::postgres().await;
+async fn slowed(database: Database) {
     let directory = tempfile::tempdir().unwrap();
     let after = database
         .url()
@@ -199,3 +195,30 @@ async fn p13_slow_database_makes_larger_batches_and_no_errors() {
     );
     node.stop();
 }
+
+/// The same over each database that nodes can share.
+macro_rules! over {
+    ($database:ident, $kind:ident, $transactions:literal) => {
+        mod $database {
+            use earnest_harness::Kind;
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn p2_p13_database_that_is_killed_and_comes_back() {
+                super::killed(Kind::$kind).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn p13_frozen_database_fills_a_bounded_queue_and_loses_nothing() {
+                super::frozen(earnest_harness::$database().await, $transactions).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn p13_slow_database_makes_larger_batches_and_no_errors() {
+                super::slowed(earnest_harness::$database().await).await;
+            }
+        }
+    };
+}
+
+over!(postgres, Postgres, "earnest.transactions");
+over!(mariadb, Mariadb, "transactions");

@@ -2,46 +2,59 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
-use crate::{Kind, Server};
+use crate::{Kind, OwnServer, Server};
 
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 
 /// A database that nobody else uses. It stays until its server goes, so that a failed test can be looked into.
 #[derive(Debug, Clone)]
 pub struct Database {
+    kind: Kind,
+    name: String,
     url: String,
     server_url: String,
 }
 
 impl Database {
     pub(crate) async fn create(server: &Server) -> Self {
-        let made = Self::try_create(server).await;
-        made.unwrap_or_else(|error| panic!("can't make a database on {}: {error:#}", server.kind()))
+        Self::create_at(server.kind(), server.url()).await
     }
 
-    async fn try_create(server: &Server) -> anyhow::Result<Self> {
+    /// A new one on a server of the test's own, gone with that.
+    pub async fn on(server: &OwnServer) -> Self {
+        Self::create_at(server.kind(), server.url()).await
+    }
+
+    async fn create_at(kind: Kind, server_url: &str) -> Self {
+        let made = Self::try_create(kind, server_url).await;
+        made.unwrap_or_else(|error| panic!("can't make a database on {kind}: {error:#}"))
+    }
+
+    async fn try_create(kind: Kind, server_url: &str) -> anyhow::Result<Self> {
         loop {
             let number = COUNTER.fetch_add(1, Ordering::Relaxed);
             let name = format!("earnest_{}_{number}", std::process::id());
             let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
-            let made = match server.kind() {
+            let made = match kind {
                 Kind::Postgres => {
-                    let mut connection = sqlx::PgConnection::connect(server.url()).await?;
+                    let mut connection = sqlx::PgConnection::connect(server_url).await?;
                     connection.execute(create).await.map(|_| ())
                 }
                 Kind::Mariadb => {
-                    let mut connection = sqlx::MySqlConnection::connect(server.url()).await?;
+                    let mut connection = sqlx::MySqlConnection::connect(server_url).await?;
                     connection.execute(create).await.map(|_| ())
                 }
             };
             match made {
                 Ok(()) => {
                     return Ok(Self {
-                        url: server.url_of(&name)?,
-                        server_url: server.url().to_owned(),
+                        kind,
+                        url: url_of(server_url, &name)?,
+                        server_url: server_url.to_owned(),
+                        name,
                     });
                 }
                 // A process of the same number left it on a server that outlived it.
@@ -53,6 +66,15 @@ impl Database {
         }
     }
 
+    /// On which server it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Of this database, with its administrator.
     pub fn url(&self) -> &str {
         &self.url
@@ -60,19 +82,18 @@ impl Database {
 
     /// Takes it away, whoever is connected to it.
     pub async fn remove(self) -> anyhow::Result<()> {
-        let (_, name) = self
-            .url
-            .rsplit_once('/')
-            .context("a database's URL names it")?;
-        let name = name.split('?').next().unwrap_or_default();
-        if self.server_url.starts_with("mysql:") {
-            let mut connection = sqlx::MySqlConnection::connect(&self.server_url).await?;
-            let drop = AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name}"));
-            connection.execute(drop).await?;
-        } else {
-            let mut connection = sqlx::PgConnection::connect(&self.server_url).await?;
-            let drop = AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
-            connection.execute(drop).await?;
+        let name = &self.name;
+        match self.kind {
+            Kind::Mariadb => {
+                let mut connection = sqlx::MySqlConnection::connect(&self.server_url).await?;
+                let drop = AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name}"));
+                connection.execute(drop).await?;
+            }
+            Kind::Postgres => {
+                let mut connection = sqlx::PgConnection::connect(&self.server_url).await?;
+                let drop = AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+                connection.execute(drop).await?;
+            }
         }
         Ok(())
     }
@@ -81,6 +102,25 @@ impl Database {
     pub fn server_url(&self) -> &str {
         &self.server_url
     }
+}
+
+/// The same server, another database.
+fn url_of(server_url: &str, database: &str) -> anyhow::Result<String> {
+    let scheme = server_url
+        .find("://")
+        .context("a server's URL has a scheme")?
+        + 3;
+    let (end, query) = match server_url.find('?') {
+        Some(at) => (at, &server_url[at..]),
+        None => (server_url.len(), ""),
+    };
+    let path = server_url[scheme..end]
+        .find('/')
+        .map_or(end, |at| scheme + at);
+    if path == scheme {
+        bail!("a server's URL names a host");
+    }
+    Ok(format!("{}/{database}{query}", &server_url[..path]))
 }
 
 /// Opens a session and asks for something.

@@ -70,6 +70,11 @@ impl OwnServer {
         Ok(server)
     }
 
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// Of its administrator, and a database that is always there.
     pub fn url(&self) -> &str {
         &self.url

@@ -2,7 +2,7 @@
 
 use std::env;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use crate::{Kind, container::Container, own::OwnServer};
 
@@ -73,25 +73,5 @@ impl Server {
     /// Where it came from, for people.
     pub fn source(&self) -> &'static str {
         self.source
-    }
-
-    /// The same server, another database.
-    pub fn url_of(&self, database: &str) -> anyhow::Result<String> {
-        let scheme = self
-            .url
-            .find("://")
-            .context("a server's URL has a scheme")?
-            + 3;
-        let (end, query) = match self.url.find('?') {
-            Some(at) => (at, &self.url[at..]),
-            None => (self.url.len(), ""),
-        };
-        let path = self.url[scheme..end]
-            .find('/')
-            .map_or(end, |at| scheme + at);
-        if path == scheme {
-            bail!("a server's URL names a host");
-        }
-        Ok(format!("{}/{database}{query}", &self.url[..path]))
     }
 }

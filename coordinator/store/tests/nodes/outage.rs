@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use earnest_harness::{Kind, OwnServer};
+use earnest_harness::{Database, Kind, OwnServer};
 use earnest_store::{
     ClaimRequest, Reply, Store, StoreError,
     conformance::{LEASE, Subject, TestClock, id, message, no_grant, prepare, submit, transaction},
@@ -113,16 +113,11 @@ pub(crate) async fn r4_claim_whose_commit_is_unknown_orphans_nothing(url: &str, 
 }
 
 /// P2, P13: the server is killed under load and comes back: errors that say *try again*, then all goes on.
-/// `database` makes one on the server.
-pub(crate) async fn p2_killed_server_loses_nothing_acknowledged(
-    kind: Kind,
-    database: impl AsyncFn(&str) -> String,
-    open: impl Open,
-) {
+pub(crate) async fn p2_killed_server_loses_nothing_acknowledged(kind: Kind, open: impl Open) {
     let mut server = OwnServer::start(kind).expect("a server of this test's own");
-    let url = database(server.url()).await;
+    let database = Database::on(&server).await;
     let clock = TestClock::default();
-    let store = open(&url, &clock).await.expect("it opens");
+    let store = open(database.url(), &clock).await.expect("it opens");
     let s = Subject::new(store, clock, ());
     s.subscribe("ledger", "paid").await;
     let mut acknowledged = Vec::new();
