@@ -143,7 +143,6 @@ fn together(database: Database) -> Vec<Run> {
         run: Box::new(|| {
             block_on(outage::p2_killed_server_loses_nothing_acknowledged(
                 Kind::Postgres,
-                async |url: &str| url.to_owned(),
                 open_at,
             ));
         }),
