@@ -52,7 +52,7 @@ bench: ## measure the speed on this machine (about 6 min.), STORE=postgres or my
 	$(TARGET)/release/earnest-bench $(if $(STORE),--store $(STORE)) $(if $(MODE),--mode $(MODE)) $(ARGS)
 
 soak: ## load it for MINUTES=… (10 unless said) and watch its memory; STORE=postgres ROWS=10000000: beside so much history
-	@scripts/deps.sh toolchain $(filter postgres,$(STORE))
+	@scripts/deps.sh toolchain $(filter postgres,$(STORE)) $(if $(filter mysql,$(STORE)),mariadb)
 	cargo build --release -p earnest-coordinator -p earnest-bench --bins
 	$(TARGET)/release/earnest-bench $(if $(STORE),--store $(STORE)) \
 	  $(if $(ROWS),--history $(ROWS),--soak $(or $(MINUTES),10)) $(ARGS)

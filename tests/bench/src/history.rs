@@ -3,9 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context, ensure};
-use earnest_store::{History, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore};
-use sqlx::{Connection, Executor, PgConnection};
+use anyhow::Context;
+use earnest_store::{
+    History, MySqlOptions, MySqlStore, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore,
+};
 
 use crate::{
     bench::drain,
@@ -19,6 +20,7 @@ use crate::{
     load,
     options::Options,
     report::say,
+    snapshot::Snapshot,
 };
 
 const CALLERS: u64 = 64;
@@ -50,6 +52,9 @@ pub async fn fill(url: &str, transactions: u64) -> anyhow::Result<()> {
     if url.starts_with("postgres") {
         let store = PostgresStore::open(PostgresOptions::new(url)).await?;
         store.fill(history, told).await?;
+    } else if url.starts_with("mysql") {
+        let store = MySqlStore::open(MySqlOptions::new(url)).await?;
+        store.fill(history, told).await?;
     } else {
         let options = SqliteOptions::new(url);
         let open = move || SqliteStore::open(options, Arc::new(SystemClock));
@@ -63,10 +68,6 @@ pub async fn fill(url: &str, transactions: u64) -> anyhow::Result<()> {
 
 /// Measures, and says what each was. Fails where a target is missed.
 pub async fn run(options: &Options, transactions: u64) -> anyhow::Result<()> {
-    ensure!(
-        options.store != Kind::Mysql,
-        "history is measured over SQLite and PostgreSQL: leave --history out, or choose another --store"
-    );
     database::ensure_disk(options.store)?;
     let site = Site::find(options.directory.clone())?;
     let consumer = Consumer::default();
@@ -107,15 +108,11 @@ pub async fn run(options: &Options, transactions: u64) -> anyhow::Result<()> {
         "\n{:<8} full: {size:.3} x empty (at least 0.9 x)",
         verdict(size >= 0.9)
     ))?;
-    if options.store == Kind::Sqlite {
+    let Some(snapshot) = Snapshot::hold(options.store, full.name()).await? else {
         return Ok(());
-    }
-    let mut snapshot = PgConnection::connect(full.name()).await?;
-    snapshot
-        .execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM earnest.nodes")
-        .await?;
+    };
     let of_held = load.windows(&full, "full, snapshot", HELD).await?;
-    snapshot.execute("ROLLBACK").await?;
+    snapshot.release().await?;
     let held = of_held.last().copied().context("no window")?;
     let age = held / full_rate;
     say(format!(

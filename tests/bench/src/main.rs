@@ -27,6 +27,7 @@ mod plan;
 mod process;
 mod report;
 mod sender;
+mod snapshot;
 mod soak;
 mod store_raw;
 mod targets;

@@ -9,6 +9,7 @@ mod claim;
 mod connection;
 mod error;
 mod fetch;
+mod fill;
 mod held;
 mod journal;
 mod lease;
