@@ -13,6 +13,8 @@ HOURS ?=
 STORE ?=
 NODES ?=
 ROWS ?=
+# The server that the demo needs, as scripts/deps.sh and earnest-harness name it.
+DEMO_SERVER := $(filter postgres,$(STORE))$(if $(filter mysql,$(STORE)),mariadb)
 
 .PHONY: help deps build fmt clippy deny test demo bench soak sim sim-nightly chaos model doc clean
 
@@ -38,12 +40,12 @@ deny: ## check licences, bans, sources and (where possible) advisories of the de
 test: ## run every check there is: lints, build, tests, the demo; prints a table
 	@scripts/test.sh
 
-demo: ## kill the payment services at random moments, check the books; SEED=n repeats a run, STORE=postgres NODES=2 has two coordinators
-	@case "$(STORE)" in ""|sqlite|postgres) ;; *) \
-	  echo "make demo: the demo does not run over '$(STORE)': leave STORE out, or say STORE=postgres" >&2; exit 2 ;; esac
-	@scripts/deps.sh toolchain $(filter postgres,$(STORE))
-	cargo build -p earnest-coordinator -p payments $(if $(filter postgres,$(STORE)),-p earnest-harness) --bins
-	$(if $(filter postgres,$(STORE)),$(TARGET)/debug/earnest-harness postgres -- bash -c 'exec "$$@" --store "$$EARNEST_TEST_POSTGRES_URL"' demo) \
+demo: ## kill the payment services at random moments, check the books; SEED=n repeats a run, STORE=postgres (or mysql) NODES=2 has two coordinators
+	@case "$(STORE)" in ""|sqlite|postgres|mysql) ;; *) \
+	  echo "make demo: the demo does not run over '$(STORE)': leave STORE out, or say STORE=postgres or STORE=mysql" >&2; exit 2 ;; esac
+	@scripts/deps.sh toolchain $(DEMO_SERVER)
+	cargo build -p earnest-coordinator -p payments $(if $(DEMO_SERVER),-p earnest-harness) --bins
+	$(if $(DEMO_SERVER),$(TARGET)/debug/earnest-harness $(DEMO_SERVER) -- bash -c 'exec "$$@" --store "$$EARNEST_TEST_$(if $(filter mysql,$(STORE)),MYSQL,POSTGRES)_URL"' demo) \
 	  $(TARGET)/debug/payments-demo $(if $(NODES),--nodes $(NODES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: ## measure the speed on this machine (about 6 min.), STORE=postgres or mysql over a server, MODE=tcc branches; ARGS="…" is passed on: --quick, --help

@@ -9,6 +9,7 @@ mod claim;
 mod connection;
 mod error;
 mod fetch;
+#[cfg(any(test, feature = "fill"))]
 mod fill;
 mod held;
 mod journal;

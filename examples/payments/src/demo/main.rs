@@ -48,8 +48,8 @@ struct Flags {
     /// Where the databases and logs go. Those of the run before are replaced.
     #[arg(long, default_value = "demo-data")]
     data: PathBuf,
-    /// Where the coordinators keep everything: `sqlite`, a file in the data directory, or `postgres://USER:PASSWORD@HOST:PORT/DATABASE`,
-    /// a server. On a server a new database is made for the run, and dropped after it unless a promise was found broken; what was
+    /// Where the coordinators keep everything: `sqlite`, a file in the data directory, or a server,
+    /// `postgres://USER:PASSWORD@HOST:PORT/DATABASE` or `mysql://…` (MariaDB, too). On a server a new database is made for the run, and dropped after it unless a promise was found broken; what was
     /// there is not touched.
     #[arg(long, default_value = "sqlite", value_name = "sqlite|URL")]
     store: Place,
@@ -67,7 +67,7 @@ async fn main() -> ExitCode {
     let flags = Flags::parse();
     let narrator = Narrator::new();
     if flags.nodes > 1 && matches!(flags.store, Place::Sqlite) {
-        narrator.print("Several coordinators need a database that they can share: make demo STORE=postgres NODES=2\n");
+        narrator.print("Several coordinators need a database that they can share: make demo STORE=postgres NODES=2 (or STORE=mysql)\n");
         return ExitCode::from(2);
     }
     let store = match Store::make(flags.store).await {

@@ -151,7 +151,10 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<usize> {
 fn again(seed: u64, store: &Store, nodes: u8) -> String {
     match store {
         Store::Sqlite => format!("make demo SEED={seed}"),
-        Store::Postgres(_) => format!("make demo STORE=postgres NODES={nodes} SEED={seed}"),
+        Store::Server(database) => format!(
+            "make demo STORE={} NODES={nodes} SEED={seed}",
+            database.kind()
+        ),
     }
 }
 

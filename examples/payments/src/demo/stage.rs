@@ -144,7 +144,7 @@ impl Stage {
                         flags.extend(["--database".into(), format!("sqlite:{database}")]);
                     }
                     // It comes in the environment, since a password may be in it.
-                    Store::Postgres(_) => {}
+                    Store::Server(_) => {}
                 }
                 if self.coordinators().count() > 1 {
                     flags.extend(["--set".into(), format!("lease_ms={}", LEASE.as_millis())]);
@@ -210,7 +210,7 @@ impl Stage {
                 command.env_remove(setting);
             }
         }
-        if let (Member::Coordinator(_), Store::Postgres(database)) = (member, &self.store) {
+        if let (Member::Coordinator(_), Store::Server(database)) = (member, &self.store) {
             command.env("EARNEST_DATABASE", database.url());
         }
         if let Some((point, passing)) = crash_at {

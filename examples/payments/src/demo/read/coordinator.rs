@@ -1,9 +1,9 @@
-//! The coordinator's tables, in the database that a run keeps them in. Both kinds name and mean the columns alike, so one text
-//! reads either.
+//! The coordinator's tables, in the database that a run keeps them in. All kinds name and mean the columns alike, so one text
+//! reads each of them; MySQL alone has to be told which bytes are text, and those are in braces.
 
 use anyhow::{Context, bail};
 use payments::{Amount, Shown};
-use sqlx::{Connection, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection, SqliteConnection};
 use uuid::Uuid;
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 /// check-back's lease.
 type TransactionRow = (
     Uuid,
-    i64,
+    i16,
     String,
     Option<String>,
     bool,
@@ -26,47 +26,86 @@ type TransactionRow = (
     Option<String>,
     i64,
 );
-const TRANSACTIONS: &str = "SELECT t.id, CAST(t.phase AS bigint), t.business_key, t.decided_by, \
+const TRANSACTIONS: &str = "SELECT t.id, t.phase, {t.business_key}, t.decided_by, \
      t.parked IS NOT NULL OR t.parked_effects > 0, t.message_count, t.in_progress_answers, n.name, t.token \
      FROM transactions t LEFT JOIN nodes n ON n.epoch = t.holder";
 
 /// Transaction, ordinal, participant, action, state, payload.
-type BranchRow = (Uuid, i64, String, String, i64, Vec<u8>);
-const BRANCHES: &str = "SELECT b.transaction_id, CAST(b.ordinal AS bigint), b.service, c.action, CAST(b.state AS bigint), c.payload \
+type BranchRow = (Uuid, i64, String, String, i16, Vec<u8>);
+const BRANCHES: &str = "SELECT b.transaction_id, b.ordinal, {b.service}, {c.action}, b.state, c.payload \
      FROM branches b JOIN branch_contents c ON c.transaction_id = b.transaction_id AND c.ordinal = b.ordinal";
 
 /// Transaction, subscription, state, key and place in its order, holder and token of the lease.
 type DeliveryRow = (
     Uuid,
     String,
-    i64,
+    i16,
     Option<String>,
     Option<i64>,
     Option<String>,
     i64,
 );
-const DELIVERIES: &str = "SELECT d.transaction_id, d.subscription, CAST(d.state AS bigint), d.order_key, d.order_position, \
+const DELIVERIES: &str = "SELECT d.transaction_id, {d.subscription}, d.state, {d.order_key}, d.order_position, \
      n.name, d.token FROM deliveries d LEFT JOIN nodes n ON n.epoch = d.holder";
 
 pub(super) async fn sqlite(db: &mut SqliteConnection) -> anyhow::Result<Coordinator> {
     // One view of all tables, also while the owner is at work.
     let mut view = db.begin().await?;
-    let transactions = super::rows(&mut view, TRANSACTIONS).await?;
-    let branches = super::rows(&mut view, BRANCHES).await?;
-    let deliveries = super::rows(&mut view, DELIVERIES).await?;
-    coordinator(transactions, branches, deliveries)
+    let transactions = sqlx::query_as(plain(TRANSACTIONS))
+        .fetch_all(&mut *view)
+        .await;
+    let branches = sqlx::query_as(plain(BRANCHES)).fetch_all(&mut *view).await;
+    let deliveries = sqlx::query_as(plain(DELIVERIES))
+        .fetch_all(&mut *view)
+        .await;
+    read(transactions, branches, deliveries)
 }
 
 pub(super) async fn postgres(db: &mut PgConnection) -> anyhow::Result<Coordinator> {
     let mut view = db
         .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         .await?;
-    let transactions = sqlx::query_as(TRANSACTIONS).fetch_all(&mut *view).await;
-    let transactions = transactions.context("can't read the transactions")?;
-    let branches = sqlx::query_as(BRANCHES).fetch_all(&mut *view).await;
-    let deliveries = sqlx::query_as(DELIVERIES).fetch_all(&mut *view).await;
+    let transactions = sqlx::query_as(plain(TRANSACTIONS))
+        .fetch_all(&mut *view)
+        .await;
+    let branches = sqlx::query_as(plain(BRANCHES)).fetch_all(&mut *view).await;
+    let deliveries = sqlx::query_as(plain(DELIVERIES))
+        .fetch_all(&mut *view)
+        .await;
+    read(transactions, branches, deliveries)
+}
+
+pub(super) async fn mysql(db: &mut MySqlConnection) -> anyhow::Result<Coordinator> {
+    // Each session's level is REPEATABLE READ, unless the server was told otherwise.
+    let mut view = db
+        .begin_with("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+        .await?;
+    let transactions = sqlx::query_as(told(TRANSACTIONS))
+        .fetch_all(&mut *view)
+        .await;
+    let branches = sqlx::query_as(told(BRANCHES)).fetch_all(&mut *view).await;
+    let deliveries = sqlx::query_as(told(DELIVERIES)).fetch_all(&mut *view).await;
+    read(transactions, branches, deliveries)
+}
+
+/// As SQLite and PostgreSQL take it.
+fn plain(sql: &str) -> AssertSqlSafe<String> {
+    AssertSqlSafe(sql.replace(['{', '}'], ""))
+}
+
+/// As MySQL takes it.
+fn told(sql: &str) -> AssertSqlSafe<String> {
+    let begun = sql.replace('{', "CONVERT(");
+    AssertSqlSafe(begun.replace('}', " USING utf8mb4)"))
+}
+
+fn read(
+    transactions: sqlx::Result<Vec<TransactionRow>>,
+    branches: sqlx::Result<Vec<BranchRow>>,
+    deliveries: sqlx::Result<Vec<DeliveryRow>>,
+) -> anyhow::Result<Coordinator> {
     coordinator(
-        transactions,
+        transactions.context("can't read the transactions")?,
         branches.context("can't read the branches")?,
         deliveries.context("can't read the deliveries")?,
     )

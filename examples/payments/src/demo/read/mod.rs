@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use sqlx::{
-    Connection, PgConnection, SqliteConnection,
+    Connection, MySqlConnection, PgConnection, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteRow},
 };
 use uuid::Uuid;
@@ -25,7 +25,7 @@ use crate::{
         Line, Reserved, Rewards, Sum,
     },
     member::Member,
-    store::Store,
+    store::{Server, Store},
 };
 
 /// The file of a member's database.
@@ -59,12 +59,20 @@ pub(crate) async fn books(data: &Path, store: &Store) -> anyhow::Result<Books> {
 pub(crate) async fn coordinator(data: &Path, store: &Store) -> anyhow::Result<Coordinator> {
     match store {
         Store::Sqlite => coordinator::sqlite(&mut open(data, Member::FIRST).await?).await,
-        Store::Postgres(database) => {
-            let mut db = PgConnection::connect_with(&database.to_read())
-                .await
-                .context("can't read the coordinators' PostgreSQL")?;
-            coordinator::postgres(&mut db).await
-        }
+        Store::Server(database) => match database.to_read() {
+            Server::Postgres(server) => {
+                let mut db = PgConnection::connect_with(&server)
+                    .await
+                    .context("can't read the coordinators' PostgreSQL")?;
+                coordinator::postgres(&mut db).await
+            }
+            Server::Mysql(server) => {
+                let mut db = MySqlConnection::connect_with(&server)
+                    .await
+                    .context("can't read the coordinators' MySQL")?;
+                coordinator::mysql(&mut db).await
+            }
+        },
     }
 }
 
