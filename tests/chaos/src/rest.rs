@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use earnest_history::{DeliveryView, Event, Phase};
+use earnest_history::{BranchView, DeliveryView, Event, Phase};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -76,6 +76,7 @@ pub(crate) async fn read(stage: &Stage, recorder: &Recorder) -> Result<()> {
                 .with_context(|| format!("look at {}", transaction.id))?;
             let deliveries: Vec<DeliveryView> =
                 serde_json::from_value(detail["deliveries"].clone())?;
+            let branches: Vec<BranchView> = serde_json::from_value(detail["branches"].clone())?;
             let parked = transaction.is_parked();
             recorder.write(
                 &coordinator.name,
@@ -85,6 +86,7 @@ pub(crate) async fn read(stage: &Stage, recorder: &Recorder) -> Result<()> {
                     parked,
                     decided_by: transaction.decided_by.unwrap_or_default(),
                     deliveries,
+                    branches,
                 },
             )?;
         }

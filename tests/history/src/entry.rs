@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::branch::{Action, BranchAnswer, BranchKey, BranchView};
+
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -64,6 +66,12 @@ pub enum Event {
         key: DeliveryKey,
         answer: DeliveryAnswer,
     },
+    Branch {
+        #[serde(flatten)]
+        key: BranchKey,
+        action: Action,
+        answer: BranchAnswer,
+    },
     Fault {
         fault: String,
         target: String,
@@ -76,6 +84,21 @@ pub enum Event {
         topics: Vec<String>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         keys: Vec<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        branches: Vec<String>,
+    },
+    Step {
+        #[serde(flatten)]
+        key: BranchKey,
+        action: Action,
+        amount: i64,
+    },
+    Account {
+        participant: String,
+        began: i64,
+        free: i64,
+        held: i64,
+        used: i64,
     },
     Effect {
         #[serde(flatten)]
@@ -89,6 +112,8 @@ pub enum Event {
         #[serde(default)]
         decided_by: String,
         deliveries: Vec<DeliveryView>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        branches: Vec<BranchView>,
     },
     Rest,
 }
@@ -123,6 +148,12 @@ pub enum Call {
         content: String,
         topics: Vec<String>,
     },
+    Execute {
+        transaction: String,
+        content: String,
+        topics: Vec<String>,
+        branches: Vec<String>,
+    },
     Confirm {
         transaction: String,
     },
@@ -141,10 +172,37 @@ impl Call {
             Self::Place { .. } => None,
             Self::Prepare { transaction, .. }
             | Self::Submit { transaction, .. }
+            | Self::Execute { transaction, .. }
             | Self::Confirm { transaction }
             | Self::Cancel { transaction }
             | Self::Look { transaction } => Some(transaction),
         }
+    }
+
+    /// What it records, and the topics of its messages, if it records anything.
+    pub fn recorded(&self) -> Option<(&str, &[String])> {
+        match self {
+            Self::Prepare {
+                content, topics, ..
+            }
+            | Self::Submit {
+                content, topics, ..
+            }
+            | Self::Execute {
+                content, topics, ..
+            } => Some((content, topics)),
+            Self::Place { .. } | Self::Confirm { .. } | Self::Cancel { .. } | Self::Look { .. } => {
+                None
+            }
+        }
+    }
+
+    /// Whether whoever asks has committed to it.
+    pub fn commits(&self) -> bool {
+        matches!(
+            self,
+            Self::Confirm { .. } | Self::Submit { .. } | Self::Execute { .. }
+        )
     }
 
     /// The word of the format.
@@ -153,6 +211,7 @@ impl Call {
             Self::Place { .. } => "place",
             Self::Prepare { .. } => "prepare",
             Self::Submit { .. } => "submit",
+            Self::Execute { .. } => "execute",
             Self::Confirm { .. } => "confirm",
             Self::Cancel { .. } => "cancel",
             Self::Look { .. } => "look",

@@ -25,13 +25,23 @@ pub enum Invariant {
     K3,
     /// Messages of one key arrive, where order was asked for, in the order of their decisions.
     P9,
+    /// Of a branch each step runs at most once, and never both Confirm and Cancel.
+    T1,
+    /// A Cancel before its Try runs nothing, and the Try that comes late has no effect.
+    T2,
+    /// Nothing is confirmed that was not tried, all of it.
+    T3,
+    /// A branch is registered before its Try is called, and before the decision.
+    T4,
+    /// Every branch takes the decision, and what was reserved is used or given back.
+    T5,
     /// Within a bound after the faults are over, everything is final or parked.
     V1,
 }
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::M1,
         Self::M2,
         Self::M3,
@@ -42,6 +52,11 @@ impl Invariant {
         Self::K2,
         Self::K3,
         Self::P9,
+        Self::T1,
+        Self::T2,
+        Self::T3,
+        Self::T4,
+        Self::T5,
         Self::V1,
     ];
 }
@@ -59,6 +74,11 @@ impl fmt::Display for Invariant {
             Self::K2 => "K2",
             Self::K3 => "K3",
             Self::P9 => "P9",
+            Self::T1 => "T1",
+            Self::T2 => "T2",
+            Self::T3 => "T3",
+            Self::T4 => "T4",
+            Self::T5 => "T5",
             Self::V1 => "V1",
         })
     }

@@ -1,9 +1,13 @@
 //! What a history holds, counted: a check that found nothing wrong says with it what it looked at.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use crate::{
-    entry::{Act, CheckBackAnswer, DeliveryAnswer, DeliveryState, Event, Phase},
+    branch::{Action, BranchAnswer, BranchState},
+    entry::{Act, CheckBackAnswer, Decision, DeliveryAnswer, DeliveryState, Event, Phase},
     history::{Answer, History},
 };
 
@@ -30,10 +34,27 @@ pub struct Summary {
     pub effects: usize,
     /// Deliveries parked at rest.
     pub parked: usize,
+    /// Of branches.
+    pub branches: Branches,
     /// Faults that began, by kind.
     pub faults: BTreeMap<String, usize>,
     /// From the end of the faults until all was at rest.
     pub rest_took_ms: Option<u64>,
+}
+
+/// Counts of branches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Branches {
+    /// Confirmed, cancelled and parked ones, at rest.
+    pub ended: [usize; 3],
+    /// Trys that were answered with *refused*.
+    pub refused: usize,
+    /// Cancels that were answered *ok* though no Try ever ran.
+    pub empty: usize,
+    /// Transactions with branches that a check-back decided.
+    pub checked_back: usize,
+    /// Local transactions that participants committed as initiators of their own.
+    pub nested: usize,
 }
 
 impl Summary {
@@ -41,6 +62,7 @@ impl Summary {
     pub fn of(history: &History) -> Self {
         let mut summary = Self {
             lines: history.lines.len(),
+            branches: branches(history),
             ..Self::default()
         };
         for op in &history.ops {
@@ -110,6 +132,59 @@ impl Summary {
     }
 }
 
+fn branches(history: &History) -> Branches {
+    let mut counted = Branches::default();
+    let (mut tried, mut cancelled) = (BTreeSet::new(), BTreeSet::new());
+    let mut participants = BTreeSet::new();
+    for line in &history.lines {
+        match &line.entry.event {
+            Event::Branch {
+                key,
+                action,
+                answer,
+            } => {
+                participants.insert(line.entry.process.as_str());
+                match (action, answer) {
+                    (Action::Try, BranchAnswer::Refused) => counted.refused += 1,
+                    (Action::Cancel, BranchAnswer::Ok) => drop(cancelled.insert(key)),
+                    _ => {}
+                }
+            }
+            Event::Step {
+                key,
+                action: Action::Try,
+                ..
+            } => drop(tried.insert(key)),
+            Event::View {
+                phase,
+                decided_by,
+                branches,
+                ..
+            } => {
+                for branch in branches {
+                    match (branch.state, phase.decision()) {
+                        (BranchState::Parked, _) => counted.ended[2] += 1,
+                        (BranchState::Done, Some(Decision::Confirm)) => counted.ended[0] += 1,
+                        (BranchState::Done, Some(Decision::Cancel)) => counted.ended[1] += 1,
+                        _ => {}
+                    }
+                }
+                if !branches.is_empty() && decided_by == "check-back" {
+                    counted.checked_back += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    counted.empty = cancelled.difference(&tried).count();
+    let nested = history.lines.iter().filter(|line| {
+        matches!(line.entry.event, Event::Committed { .. })
+            && participants.contains(line.entry.process.as_str())
+    });
+    counted.nested = nested.count();
+    counted
+}
+
 fn word(phase: Phase) -> &'static str {
     match phase {
         Phase::Prepared => "PREPARED",
@@ -155,6 +230,18 @@ impl fmt::Display for Summary {
             "  deliveries answered: {taken} ok, {failed} failed, {again} again later; {} effects, {} parked",
             self.effects, self.parked
         )?;
+        let [confirmed, cancelled, parked] = self.branches.ended;
+        if confirmed + cancelled + parked > 0 {
+            writeln!(
+                f,
+                "  branches: {confirmed} confirmed, {cancelled} cancelled, {parked} parked; {} Trys refused, {} Cancels without a Try, \
+                 {} transactions decided by check-back, {} nested",
+                self.branches.refused,
+                self.branches.empty,
+                self.branches.checked_back,
+                self.branches.nested
+            )?;
+        }
         let faults = self.faults.iter().map(|(kind, n)| (kind.as_str(), *n));
         write!(f, "  faults: {}", list(faults.collect()))?;
         if let Some(ms) = self.rest_took_ms {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::story::Story;
 use crate::{
-    entry::{Call, Reason},
+    entry::Reason,
     history::Answer,
     invariant::{Invariant, Violation},
 };
@@ -18,7 +18,7 @@ struct Told {
 pub(super) fn check(story: &Story<'_>, found: &mut Vec<Violation>) {
     let mut contents: BTreeMap<&str, Told> = BTreeMap::new();
     for op in &story.ops {
-        let (Call::Prepare { content, .. } | Call::Submit { content, .. }) = &op.call else {
+        let Some((content, _)) = op.call.recorded() else {
             continue;
         };
         let told = contents.entry(content).or_default();

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::story::{Run, Story};
+use super::story::{Run, Said, Story};
 use crate::{
-    entry::{Call, CheckBackAnswer, Decision, DeliveryKey, DeliveryState},
+    branch::{Action, BranchKey},
+    entry::{CheckBackAnswer, Decision, DeliveryKey, DeliveryState},
     invariant::{Invariant, Violation},
 };
 
@@ -45,8 +46,7 @@ fn fence(story: &Story<'_>, found: &mut Vec<Violation>) {
 
 /// M1. Where nobody has a local transaction, whoever asked to confirm has committed to it.
 fn no_ghost(story: &Story<'_>, found: &mut Vec<Violation>) {
-    let asked = |call: &Call| matches!(call, Call::Confirm { .. } | Call::Submit { .. });
-    if story.committed.is_some() || story.ops.iter().any(|op| asked(&op.call)) {
+    if story.committed.is_some() || story.ops.iter().any(|op| op.call.commits()) {
         return;
     }
     let mut ghost = |what: &str, line: usize| {
@@ -59,6 +59,10 @@ fn no_ghost(story: &Story<'_>, found: &mut Vec<Violation>) {
     for effect in &story.effects {
         ghost(&format!("had the effect {}", effect.what.0), effect.line);
     }
+    let confirmed = |said: &&Said<(BranchKey, Action)>| said.what.1 == Action::Confirm;
+    for step in story.steps.iter().filter(confirmed) {
+        ghost(&format!("was confirmed: {}", step.what.0), step.line);
+    }
     if let Some(delivery) = story.deliveries.first() {
         ghost(
             &format!("was delivered: {}", delivery.what.0),
@@ -69,7 +73,7 @@ fn no_ghost(story: &Story<'_>, found: &mut Vec<Violation>) {
     if let Some(said) = confirmed.iter().find(|said| said.what == Decision::Confirm) {
         ghost("is confirmed", said.line);
     }
-    let said_yes = |said: &&super::story::Said<_>| said.what == CheckBackAnswer::Committed;
+    let said_yes = |said: &&Said<_>| said.what == CheckBackAnswer::Committed;
     if let Some(said) = story.check_backs.iter().find(said_yes) {
         ghost("its check-back was answered with *committed*", said.line);
     }
@@ -77,9 +81,8 @@ fn no_ghost(story: &Story<'_>, found: &mut Vec<Violation>) {
 
 /// M2.
 fn no_loss(run: &Run, story: &Story<'_>, found: &mut Vec<Violation>) {
-    let confirms = |call: &Call| matches!(call, Call::Confirm { .. } | Call::Submit { .. });
     let committed = story.committed.as_ref().map(|said| said.line);
-    let confirmed = story.acknowledged(confirms).map(|op| op.line);
+    let confirmed = story.acknowledged(Decision::Confirm).map(|op| op.line);
     let Some(line) = committed.or(confirmed) else {
         return;
     };

@@ -2,6 +2,8 @@
 //!
 //! It never reads a clock or a database, and never trusts the coordinator's word where somebody else's is to be had.
 
+mod account;
+mod branch;
 mod content;
 mod decision;
 mod delivery;
@@ -33,8 +35,10 @@ pub fn check(history: &History) -> Vec<Violation> {
         durable::check(&run, story, &mut found);
         content::check(story, &mut found);
         delivery::check(&run, story, &mut found);
+        branch::check(&run, story, &mut found);
         views::check(&run, story, &mut found);
     }
+    account::check(&run, history, &mut found);
     order::check(&run, history, &stories, &mut found);
     durable::check_told(history, &mut found);
     found.sort();

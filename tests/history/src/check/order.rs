@@ -43,6 +43,7 @@ pub(super) fn check(
                 business,
                 topics,
                 keys: own,
+                ..
             } = &committed.what;
             for ((ordinal, topic), key) in (0..).zip(topics).zip(own) {
                 if *topic != taker.topic || key.is_empty() {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
+    branch::{Action, BranchAnswer, BranchKey, BranchView},
     entry::{
         Call, CheckBackAnswer, Decision, DeliveryAnswer, DeliveryKey, DeliveryView, Event, Phase,
         Subscription,
@@ -80,6 +81,7 @@ pub(super) struct Said<T> {
 pub(super) struct AtRest {
     pub(super) phase: Phase,
     pub(super) deliveries: Vec<DeliveryView>,
+    pub(super) branches: Vec<BranchView>,
 }
 
 /// What the initiator's own rows say of what it committed.
@@ -91,6 +93,16 @@ pub(super) struct AtHome {
     pub(super) topics: Vec<String>,
     /// Of its messages.
     pub(super) keys: Vec<String>,
+    /// Where it reserved.
+    pub(super) branches: Vec<String>,
+}
+
+/// What a participant answered to a call of a branch.
+#[derive(Clone)]
+pub(super) struct Called {
+    pub(super) key: BranchKey,
+    pub(super) action: Action,
+    pub(super) answer: BranchAnswer,
 }
 
 /// All that was said of one transaction.
@@ -103,6 +115,10 @@ pub(super) struct Story<'h> {
     pub(super) deliveries: Vec<Said<(DeliveryKey, DeliveryAnswer)>>,
     pub(super) committed: Option<Said<AtHome>>,
     pub(super) effects: Vec<Said<(DeliveryKey, String)>>,
+    /// Calls of its branches.
+    pub(super) called: Vec<Said<Called>>,
+    /// What participants' own code did.
+    pub(super) steps: Vec<Said<(BranchKey, Action)>>,
     pub(super) view: Option<Said<AtRest>>,
     /// What others said who were asked as well.
     pub(super) further_views: Vec<Said<AtRest>>,
@@ -145,7 +161,20 @@ impl Story<'_> {
                 line: view.line,
             })
         });
-        told.flatten().chain(seen).collect()
+        // Whoever calls Confirm or Cancel says so, too.
+        let called = self.called.iter().filter_map(|said| {
+            let what = match said.what.action {
+                Action::Try => return None,
+                Action::Confirm => Decision::Confirm,
+                Action::Cancel => Decision::Cancel,
+            };
+            Some(Said {
+                what,
+                at_us: said.at_us,
+                line: said.line,
+            })
+        });
+        told.flatten().chain(seen).chain(called).collect()
     }
 
     /// The topics of its messages, from whoever says them.
@@ -155,21 +184,24 @@ impl Story<'_> {
         }
         // What was refused says nothing of what was recorded.
         let recorded = self.ops.iter().filter(|op| !refused(op));
-        recorded.into_iter().find_map(|op| match &op.call {
-            Call::Prepare { topics, .. } | Call::Submit { topics, .. } => Some(topics.as_slice()),
-            _ => None,
-        })
+        recorded
+            .into_iter()
+            .find_map(|op| op.call.recorded().map(|(_, topics)| topics))
     }
 
-    /// Calls of one kind that were acknowledged.
-    pub(super) fn acknowledged(&self, of: impl Fn(&Call) -> bool) -> Option<&Op> {
+    /// The first call that was acknowledged as having brought that decision.
+    pub(super) fn acknowledged(&self, decision: Decision) -> Option<&Op> {
         let mut ops = self.ops.iter().copied();
-        ops.find(|op| {
-            let ok = matches!(
-                op.end.as_ref().map(|end| &end.answer),
-                Some(Answer::Ok { .. })
-            );
-            ok && of(&op.call)
+        ops.find(|op| match op.end.as_ref().map(|end| &end.answer) {
+            Some(Answer::Ok { phase, .. }) => {
+                let told = match op.call {
+                    // Its Trys decide, so the answer says what they did.
+                    Call::Execute { .. } => phase.and_then(Phase::decision),
+                    ref call => acknowledges(call),
+                };
+                told == Some(decision)
+            }
+            _ => false,
         })
     }
 }
@@ -220,13 +252,35 @@ pub(super) fn stories(history: &History) -> Vec<Story<'_>> {
                 key,
                 topics,
                 keys,
+                branches,
             } => {
                 of(&mut stories, transaction).committed = Some(Said {
                     what: AtHome {
                         business: key.clone(),
                         topics: topics.clone(),
                         keys: keys.clone(),
+                        branches: branches.clone(),
                     },
+                    at_us,
+                    line: number,
+                });
+            }
+            Event::Branch {
+                key,
+                action,
+                answer,
+            } => of(&mut stories, &key.transaction).called.push(Said {
+                what: Called {
+                    key: key.clone(),
+                    action: *action,
+                    answer: *answer,
+                },
+                at_us,
+                line: number,
+            }),
+            Event::Step { key, action, .. } => {
+                of(&mut stories, &key.transaction).steps.push(Said {
+                    what: (key.clone(), *action),
                     at_us,
                     line: number,
                 });
@@ -242,12 +296,14 @@ pub(super) fn stories(history: &History) -> Vec<Story<'_>> {
                 transaction,
                 phase,
                 deliveries,
+                branches,
                 ..
             } => {
                 let view = Said {
                     what: AtRest {
                         phase: *phase,
                         deliveries: deliveries.clone(),
+                        branches: branches.clone(),
                     },
                     at_us,
                     line: number,

@@ -189,6 +189,7 @@ async fn rows(State(shop): State<Shop>) -> Result<Json<Rows>, (StatusCode, Strin
                 key,
                 transaction: row.try_get(1)?,
                 topics: vec![ORDERS.to_owned()],
+                branches: Vec::new(),
             })
         };
         rows.iter().map(event).collect()

@@ -1,12 +1,15 @@
 //! One good history, and for each invariant the ways in which it can be broken by hand: the checker names that invariant and
 //! the lines.
 
+mod branch;
+
 use earnest_history::{History, Invariant, check};
 
 /// `a` committed and was delivered to two consumers, and one message of it was parked; `b` rolled back and a check-back said so;
 /// two clients fought over `c`; `d` was prepared twice with different contents; `e` and `f` have one key, and were asked for one
-/// after the other.
-const GOOD: &str = include_str!("good.jsonl");
+/// after the other; `g` reserved at two participants and committed, `h` was refused by the second of them, and of `i` the
+/// coordinator ran the Try.
+const GOOD: &str = include_str!("../good.jsonl");
 
 fn broken_by(change: impl Fn(Vec<String>) -> Vec<String>) -> Vec<(Invariant, Vec<usize>)> {
     let lines: Vec<String> = GOOD.lines().map(str::to_owned).collect();
