@@ -191,7 +191,7 @@ fn tell(violations: &[Violation]) {
         say(&violation.to_string());
     }
     if violations.is_empty() {
-        say("nothing is broken: M1-M6, K1-K3, P9, V1 hold");
+        say("nothing is broken: M1-M6, K1-K3, P9, T1-T5, V1 hold");
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) enum Role {
     Coordinator,
     Shop,
     Consumer,
+    Participant,
 }
 
 /// A place on the stage.

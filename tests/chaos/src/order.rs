@@ -7,6 +7,13 @@ pub const ORDERS: &str = "orders";
 /// The topic of what clients post without a service of their own.
 pub const POSTS: &str = "posts";
 
+/// The topic of what a participant orders in turn.
+pub const RESTOCKS: &str = "restocks";
+/// What participants offer to hold.
+pub const HOLD: &str = "hold";
+/// Those who hold something, in the order in which they are asked.
+pub const PARTICIPANTS: [&str; 2] = ["stock", "purse"];
+
 /// What becomes of an order if nothing is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -32,6 +39,36 @@ pub struct Order {
     pub key: String,
     /// What becomes of it.
     pub fate: Fate,
+    /// What is reserved for it; empty: nothing is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Hold>,
+}
+
+/// A reservation, as the participant is told.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Hold {
+    /// At whom.
+    pub at: String,
+    /// How much.
+    pub amount: i64,
+    /// What its Try is like.
+    pub manner: Manner,
+}
+
+/// What a Try does if nothing is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Manner {
+    /// It reserves.
+    Plain,
+    /// It says no.
+    Refuse,
+    /// It says *again* at first.
+    Unwilling,
+    /// It takes its time.
+    Linger,
+    /// It also opens a transaction of its own, and sends a message by it.
+    Nested,
 }
 
 /// Who ordered it: orders of one customer have an order.

@@ -28,17 +28,23 @@ const A: &str = "coordinator";
 const B: &str = "coordinator-b";
 const DATABASE: &str = "database";
 
-const ONE: &[&str] = &[A, A, A, A, "shop", "shop", "books", "mail"];
-const TWO: &[&str] = &[A, A, B, B, "shop", "shop", "books", "mail"];
-const LINES: &[&str] = &[A, A, B, B, DATABASE, DATABASE, "shop", "books"];
+const ONE: &[&str] = &[
+    A, A, A, A, "shop", "shop", "books", "mail", "stock", "purse",
+];
+const TWO: &[&str] = &[
+    A, A, B, B, "shop", "shop", "books", "mail", "stock", "purse",
+];
+const LINES: &[&str] = &[
+    A, A, B, B, DATABASE, DATABASE, "shop", "books", "stock", "purse",
+];
 
 // Nothing is promised of how a service ends, so only coordinators are stopped.
 static ONE_NODE: [&[Reach]; 2] = [
     &[
-        reach(Kind::Kill, &[A, "shop", "books"], ONE),
+        reach(Kind::Kill, &[A, "shop", "books", "stock", "purse"], ONE),
         reach(Kind::KillLoop, &[A], ONE),
         reach(Kind::Stop, &[A], &[A]),
-        reach(Kind::Pause, &[A, "shop"], ONE),
+        reach(Kind::Pause, &[A, "shop", "purse"], ONE),
     ],
     &[
         reach(Kind::Refuse, &["shop"], ONE),
@@ -46,7 +52,7 @@ static ONE_NODE: [&[Reach]; 2] = [
         reach(Kind::Delay, &[A, A], ONE),
         reach(Kind::SilenceIn, &[A], ONE),
         reach(Kind::SilenceOut, &[A], ONE),
-        reach(Kind::Cut, &[A, "books"], ONE),
+        reach(Kind::Cut, &[A, "books", "stock"], ONE),
         reach(Kind::DiskFull, &[A, "shop"], ONE),
         reach(Kind::Orphan, &["shop", "shop"], &["shop"]),
         reach(Kind::Unconfirmed, &["shop", "shop"], &["shop"]),
@@ -55,7 +61,7 @@ static ONE_NODE: [&[Reach]; 2] = [
 
 static TWO_NODES: [&[Reach]; 2] = [
     &[
-        reach(Kind::Kill, &[A, B, "shop", "books"], TWO),
+        reach(Kind::Kill, &[A, B, "shop", "books", "stock"], TWO),
         reach(Kind::KillLoop, &[B], TWO),
         reach(Kind::Stop, &[A], &[A, B]),
         reach(Kind::Pause, &[A, B], TWO),
@@ -68,7 +74,11 @@ static TWO_NODES: [&[Reach]; 2] = [
         reach(Kind::SilenceIn, &[A], LINES),
         reach(Kind::SilenceOut, &[DATABASE], LINES),
         reach(Kind::Cut, &[B, DATABASE], LINES),
-        reach(Kind::DiskFull, &["shop"], &["shop", "books", "mail"]),
+        reach(
+            Kind::DiskFull,
+            &["shop"],
+            &["shop", "books", "mail", "stock", "purse"],
+        ),
         reach(Kind::Orphan, &["shop", "shop"], &["shop"]),
         reach(Kind::Unconfirmed, &["shop", "shop"], &["shop"]),
     ],

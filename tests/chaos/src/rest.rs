@@ -52,8 +52,10 @@ pub(crate) async fn wait(stage: &Stage) -> Result<()> {
 
 async fn is_at_rest(stage: &Stage) -> Result<bool> {
     // First: what it still does may open a transaction.
-    if rows(stage, stage.member("shop")?).await?.under_way > 0 {
-        return Ok(false);
+    for service in stage.services() {
+        if rows(stage, service).await?.under_way > 0 {
+            return Ok(false);
+        }
     }
     let unfinished = "&phase=PREPARED,CONFIRMING,CANCELLING";
     let unfinished = list(stage, stage.coordinator(), unfinished).await?;

@@ -155,11 +155,23 @@ fn gaps(summary: &Summary, options: &Options, left_out: &[Kind]) -> Vec<String> 
         }
     }
     let [committed, rolled_back, ..] = summary.check_backs;
+    let branches = &summary.branches;
+    let executed = summary.calls.get("execute").map_or(0, |[_, ok, ..]| *ok);
     let happened = [
         ("a check-back answered with committed", committed),
         ("a check-back answered with rolled back", rolled_back),
         ("a parked delivery", summary.parked),
         ("an effect", summary.effects),
+        ("a branch that was confirmed", branches.ended[0]),
+        ("a branch that was cancelled", branches.ended[1]),
+        ("a Try that was refused", branches.refused),
+        ("a Cancel without its Try", branches.empty),
+        (
+            "a transaction with branches that a check-back decided",
+            branches.checked_back,
+        ),
+        ("a transaction that a participant opened", branches.nested),
+        ("an Execute", executed),
     ];
     for (what, times) in happened {
         if times == 0 {

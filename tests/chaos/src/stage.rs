@@ -11,7 +11,7 @@ use crate::{
     disk::Disk,
     member::{Member, Role},
     options::{Options, Store},
-    order::{ORDERS, POSTS},
+    order::{ORDERS, PARTICIPANTS, POSTS, RESTOCKS},
     process::Program,
     proxy::Proxy,
     server::DatabaseServer,
@@ -47,7 +47,7 @@ impl Stage {
                 .push(coordinator("coordinator-b", database.as_ref(), options, &directory).await?);
         }
         let urls: Vec<String> = members.iter().map(|member| member.proxy.url()).collect();
-        for name in ["shop", "books", "mail"] {
+        for name in ["shop", "books", "mail"].into_iter().chain(PARTICIPANTS) {
             members.push(service(name, &urls.join(","), options, &directory).await?);
         }
         for member in &members {
@@ -75,6 +75,7 @@ impl Stage {
             one("books", ORDERS),
             one("mail", ORDERS),
             one("books-posts", POSTS),
+            one("books-restocks", RESTOCKS),
         ]
     }
 
@@ -222,10 +223,10 @@ async fn service(
         environment: options.programs.service_environment.clone(),
         directory: directory.to_owned(),
     };
-    let role = if name == "shop" {
-        Role::Shop
-    } else {
-        Role::Consumer
+    let role = match name {
+        "shop" => Role::Shop,
+        name if PARTICIPANTS.contains(&name) => Role::Participant,
+        _ => Role::Consumer,
     };
     Ok(Member::new(role, proxy, disk, program))
 }

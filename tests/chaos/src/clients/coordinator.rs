@@ -9,12 +9,15 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::Clients;
-use crate::order::POSTS;
+use crate::order::{HOLD, Hold, POSTS};
 
 /// The word under which clients decide about their own transactions.
 const INITIATOR: &str = "client";
 /// How often a call is repeated that brought nothing.
 const TRIES: u32 = 20;
+
+/// How long an Execute waits for its end; less than a caller does.
+const WAIT_MS: u32 = 1_000;
 
 /// What an answer taught.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +64,12 @@ pub(super) enum Ask<'a> {
     Submit {
         content: &'a str,
     },
+    /// Has the coordinator run the Trys of these, and waits for what they decide.
+    Execute {
+        content: &'a str,
+        holds: &'a [Hold],
+        deadline_ms: u32,
+    },
     Confirm,
     Cancel,
     Look,
@@ -98,6 +107,27 @@ impl Caller<'_> {
                 },
                 "/submit".to_owned(),
                 json!({ "id": id, "initiator": INITIATOR, "messages": messages(content) }),
+            ),
+            Ask::Execute {
+                content,
+                holds,
+                deadline_ms,
+            } => (
+                Call::Execute {
+                    transaction,
+                    content: content.to_owned(),
+                    topics,
+                    branches: holds.iter().map(|hold| hold.at.clone()).collect(),
+                },
+                "/execute".to_owned(),
+                json!({
+                    "id": id,
+                    "initiator": INITIATOR,
+                    "messages": messages(content),
+                    "branches": holds.iter().map(branch).collect::<Vec<_>>(),
+                    "deadline_ms": deadline_ms,
+                    "wait_ms": WAIT_MS,
+                }),
             ),
             Ask::Confirm => (
                 Call::Confirm { transaction },
@@ -143,6 +173,10 @@ impl Caller<'_> {
             .await?;
         Ok(told.unwrap_or(Told::Nothing))
     }
+}
+
+fn branch(hold: &Hold) -> Value {
+    json!({ "service": hold.at, "action": HOLD, "payload": hold })
 }
 
 fn messages(content: &str) -> Value {

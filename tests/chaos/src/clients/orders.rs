@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tokio::time::sleep;
 
 use super::Clients;
-use crate::order::{Fate, Order, Placed};
+use crate::order::{Fate, Hold, Manner as Trying, Order, PARTICIPANTS, Placed};
 
 /// How a client behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +50,36 @@ impl Errand {
             order: Order {
                 key: format!("order-{client}-{number}"),
                 fate,
+                holds: holds(rng),
             },
             manner,
             pause: Duration::from_millis(rng.random_range(0..=60)),
         }
+    }
+}
+
+/// What is held for an order: of most nothing is.
+pub(super) fn holds(rng: &mut SmallRng) -> Vec<Hold> {
+    let at: &[&str] = match rng.random_range(0..10) {
+        0..=1 => &PARTICIPANTS,
+        2 => &PARTICIPANTS[..1],
+        3 => &PARTICIPANTS[1..],
+        _ => &[],
+    };
+    at.iter().map(|at| hold(rng, at)).collect()
+}
+
+pub(super) fn hold(rng: &mut SmallRng, at: &str) -> Hold {
+    Hold {
+        at: at.to_owned(),
+        amount: rng.random_range(1..=100),
+        manner: match rng.random_range(0..20) {
+            0 => Trying::Refuse,
+            1 => Trying::Linger,
+            2 => Trying::Unwilling,
+            3..=4 => Trying::Nested,
+            _ => Trying::Plain,
+        },
     }
 }
 
@@ -88,7 +114,12 @@ pub(super) async fn run(clients: Arc<Clients>, client: u32) -> Result<()> {
             }
             Manner::Patient => {
                 // Refused for good are those that were to be; all else is worth another call.
-                let refused = matches!(errand.order.fate, Fate::Refuse | Fate::Doom);
+                let refused = matches!(errand.order.fate, Fate::Refuse | Fate::Doom)
+                    || errand
+                        .order
+                        .holds
+                        .iter()
+                        .any(|hold| hold.manner == Trying::Refuse);
                 loop {
                     match place(patience).await? {
                         Some(true) => break,

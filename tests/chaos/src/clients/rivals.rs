@@ -1,5 +1,5 @@
-//! Clients that call the coordinator themselves and are at odds: they prepare twice, with the same and with other contents, and
-//! decide one transaction both ways at the same time.
+//! Clients that call the coordinator themselves and are at odds: they prepare and execute twice, with the same and with other
+//! contents, and decide one transaction both ways at the same time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,8 +10,9 @@ use tokio::time::sleep;
 use super::{
     Clients,
     coordinator::{Ask, Caller, Told},
+    orders::hold,
 };
-use crate::clock;
+use crate::{clock, order::PARTICIPANTS};
 
 /// Time decides while they still quarrel, …
 const SOON_MS: u32 = 200;
@@ -49,7 +50,7 @@ async fn quarrel(one: Caller<'_>, other: Caller<'_>, rng: &mut SmallRng) -> Resu
         content,
         check_after_ms,
     };
-    let way = rng.random_range(0..10);
+    let way = rng.random_range(0..13);
     match way {
         0..=1 => {
             one.ask_until_told(&id, Ask::Submit { content: &content })
@@ -63,6 +64,29 @@ async fn quarrel(one: Caller<'_>, other: Caller<'_>, rng: &mut SmallRng) -> Resu
             one.ask_until_told(&id, Ask::Cancel).await?;
             other.ask(&id, prepare(&content, LATE_MS)).await?;
             other.ask(&id, Ask::Confirm).await?;
+        }
+        // The coordinator runs the Trys, and somebody thinks better of it, or time does.
+        10..=12 => {
+            let holds = PARTICIPANTS.map(|at| hold(rng, at));
+            let holds = &holds[rng.random_range(0..2)..];
+            let deadline_ms = if way == 10 { SOON_MS } else { LATE_MS };
+            let execute = |content| Ask::Execute {
+                content,
+                holds,
+                deadline_ms,
+            };
+            one.clients.hear_of(&id);
+            if way == 11 {
+                let (ran, _) = tokio::join!(
+                    one.ask_until_told(&id, execute(&content)),
+                    other.ask(&id, Ask::Cancel),
+                );
+                ran?;
+            } else {
+                one.ask_until_told(&id, execute(&content)).await?;
+            }
+            other.ask(&id, execute(&another)).await?;
+            one.ask(&id, execute(&content)).await?;
         }
         // Nobody decides, so time does.
         3 => {

@@ -12,7 +12,7 @@ use earnest::{
     sqlx::{self, Row, SqlitePool},
 };
 use earnest_chaos::{
-    order::{Fate, ORDERS, Order, POSTS, Rows},
+    order::{Fate, ORDERS, Order, POSTS, RESTOCKS, Rows},
     record::Recorder,
 };
 use earnest_history::{DeliveryKey, Event};
@@ -48,10 +48,8 @@ pub(crate) async fn app(
             }
             take(tx, &delivery, &order.key).await
         })
-        .on_delivery(POSTS, |tx, delivery: Delivery| async move {
-            let content: String = serde_json::from_slice(&delivery.payload)?;
-            take(tx, &delivery, &content).await
-        })
+        .on_delivery(POSTS, text)
+        .on_delivery(RESTOCKS, text)
         .migrate()
         .connect(&args.coordinator)
         .await?;
@@ -60,6 +58,12 @@ pub(crate) async fn app(
         .route("/rows", get(rows))
         .with_state(pool)
         .merge(called))
+}
+
+/// A message that is its content.
+async fn text(tx: Tx, delivery: Delivery) -> Result<(), HandlerError> {
+    let content: String = serde_json::from_slice(&delivery.payload)?;
+    take(tx, &delivery, &content).await
 }
 
 async fn take(mut tx: Tx, delivery: &Delivery, content: &str) -> Result<(), HandlerError> {

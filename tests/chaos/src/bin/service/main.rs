@@ -1,10 +1,12 @@
-//! The services of the chaos tests: `shop` takes orders and says so to others, `books` and `mail` take what they are told.
+//! The services of the chaos tests: `shop` takes orders, has what they need held, and says so to others; `stock` and `purse` hold it;
+//! `books` and `mail` take what they are told.
 //!
 //! Each embeds the SDK as any service would, without any of its features for tests, and prints where it listens. Besides
 //! its business it does two things: it writes down what it answers to the coordinator, and tells what its tables hold.
 
 mod consumer;
 mod observed;
+mod participant;
 mod shop;
 
 use std::{path::PathBuf, sync::Arc};
@@ -27,6 +29,8 @@ enum Role {
     Shop,
     Books,
     Mail,
+    Stock,
+    Purse,
 }
 
 /// One service of the chaos tests.
@@ -62,6 +66,8 @@ async fn main() -> Result<()> {
         Role::Shop => shop::app(&args, pool, recorder).await?,
         Role::Books => consumer::app("books", &args, pool, recorder).await?,
         Role::Mail => consumer::app("mail", &args, pool, recorder).await?,
+        Role::Stock => participant::app("stock", &args, pool, recorder).await?,
+        Role::Purse => participant::app("purse", &args, pool, recorder).await?,
     };
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     announce(&listener)?;
@@ -89,6 +95,7 @@ async fn open(args: &Args) -> Result<SqlitePool> {
     let tables = match args.role {
         Role::Shop => shop::TABLES,
         Role::Books | Role::Mail => consumer::TABLES,
+        Role::Stock | Role::Purse => participant::TABLES,
     };
     sqlx::raw_sql(tables)
         .execute(&pool)

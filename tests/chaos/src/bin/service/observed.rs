@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use earnest::{Db, ParticipantService};
 use earnest_chaos::record::Recorder;
-use earnest_history::{CheckBackAnswer, DeliveryAnswer, DeliveryKey, Event};
+use earnest_history::{
+    Action, BranchAnswer, BranchKey, CheckBackAnswer, DeliveryAnswer, DeliveryKey, Event,
+};
 use earnest_proto::v1::{
-    CallBranchesRequest, CallBranchesResponse, CheckBackRequest, CheckBackResponse,
-    CheckBackResult, DeliverRequest, DeliverResponse, DeliverResult,
+    BranchCallKind, BranchResult, CallBranchesRequest, CallBranchesResponse, CheckBackRequest,
+    CheckBackResponse, CheckBackResult, DeliverRequest, DeliverResponse, DeliverResult,
     participant_client::ParticipantClient,
     participant_server::{Participant, ParticipantServer},
 };
@@ -84,12 +86,33 @@ impl<D: Db> Participant for Observed<D> {
         Ok(response)
     }
 
-    /// Not written down: what became of a branch is read from the participant's own database.
     async fn call_branches(
         &self,
         request: Request<CallBranchesRequest>,
     ) -> Result<Response<CallBranchesResponse>, Status> {
-        self.service.clone().call_branches(request).await
+        let response = self.service.clone().call_branches(request).await?;
+        for said in &response.get_ref().answers {
+            self.write(Event::Branch {
+                key: BranchKey {
+                    transaction: said.transaction_id.clone(),
+                    ordinal: said.ordinal,
+                    participant: self.name.to_owned(),
+                },
+                action: match said.kind() {
+                    BranchCallKind::Try => Action::Try,
+                    BranchCallKind::Confirm => Action::Confirm,
+                    BranchCallKind::Cancel => Action::Cancel,
+                    BranchCallKind::Unspecified => continue,
+                },
+                answer: match said.result() {
+                    BranchResult::Ok => BranchAnswer::Ok,
+                    BranchResult::Refused => BranchAnswer::Refused,
+                    BranchResult::Failed => BranchAnswer::Failed,
+                    BranchResult::Unspecified | BranchResult::InProgress => BranchAnswer::Unknown,
+                },
+            })?;
+        }
+        Ok(response)
     }
 }
 

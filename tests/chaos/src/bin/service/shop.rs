@@ -1,4 +1,5 @@
-//! The shop takes orders in its own database, and in the same transaction says that they were placed.
+//! The shop takes orders in its own database, has what they need held by others, and in the same transaction says that they were
+//! placed.
 
 use std::{
     sync::{
@@ -16,12 +17,12 @@ use axum::{
     routing::{get, post},
 };
 use earnest::{
-    Error,
+    Error, branch,
     sqlite::{Earnest, Tx},
     sqlx::{self, Row, SqlitePool},
 };
 use earnest_chaos::{
-    order::{self, Fate, ORDERS, Order, Placed, Rows},
+    order::{self, Fate, HOLD, ORDERS, Order, Placed, Rows},
     record::Recorder,
 };
 use earnest_history::Event;
@@ -36,7 +37,8 @@ pub(crate) const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS orders (
         key TEXT NOT NULL PRIMARY KEY,
         transaction_id TEXT NOT NULL,
-        customer INTEGER NOT NULL REFERENCES customers (id) DEFERRABLE INITIALLY DEFERRED
+        customer INTEGER NOT NULL REFERENCES customers (id) DEFERRABLE INITIALLY DEFERRED,
+        holds TEXT NOT NULL
     );
 ";
 
@@ -134,11 +136,17 @@ async fn work(tx: &mut Tx, order: &Order) -> Result<Work, Error> {
     if let Some(before) = before {
         return Ok(Work::Known(before));
     }
+    if !order.holds.is_empty() {
+        let branches = order.holds.iter().map(|hold| branch(&hold.at, HOLD, hold));
+        tx.try_all(branches.collect::<Result<Vec<_>, _>>()?).await?;
+    }
+    let holds: Vec<&str> = order.holds.iter().map(|hold| hold.at.as_str()).collect();
     let customer = if order.fate == Fate::Doom { 2 } else { 1 };
-    sqlx::query("INSERT INTO orders VALUES ($1, $2, $3)")
+    sqlx::query("INSERT INTO orders VALUES ($1, $2, $3, $4)")
         .bind(&order.key)
         .bind(tx.id().to_string())
         .bind(customer)
+        .bind(holds.join(","))
         .execute(&mut **tx)
         .await?;
     match order.fate {
@@ -178,18 +186,20 @@ fn not_placed(transaction: Option<String>, error: &Error) -> Placed {
 async fn rows(State(shop): State<Shop>) -> Result<Json<Rows>, (StatusCode, String)> {
     // Asked first: what ends in between is in the rows.
     let under_way = shop.under_way.load(Ordering::SeqCst);
-    let orders = sqlx::query("SELECT key, transaction_id FROM orders")
+    let orders = sqlx::query("SELECT key, transaction_id, holds FROM orders")
         .fetch_all(&shop.pool)
         .await;
     let events = orders.and_then(|rows| {
         let event = |row: &sqlx::sqlite::SqliteRow| {
             let key: String = row.try_get(0)?;
+            let holds: String = row.try_get(2)?;
+            let holds = holds.split(',').filter(|at| !at.is_empty());
             Ok(Event::Committed {
                 keys: vec![order::customer(&key).to_owned()],
                 key,
                 transaction: row.try_get(1)?,
                 topics: vec![ORDERS.to_owned()],
-                branches: Vec::new(),
+                branches: holds.map(str::to_owned).collect(),
             })
         };
         rows.iter().map(event).collect()
