@@ -181,6 +181,7 @@ async fn open<D: Db>(
             ..Draft::default()
         },
         fate,
+        answerable: false,
     };
     Ok((open, wrote, horizon_us))
 }

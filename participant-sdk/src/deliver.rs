@@ -137,6 +137,7 @@ async fn open<D: Db>(shared: &Arc<Shared<D>>, delivery: &Delivery) -> Result<Ope
             ..Draft::default()
         },
         fate,
+        answerable: false,
     })
 }
 

@@ -42,6 +42,11 @@ pub(crate) struct Fate<D: Db> {
 impl<D: Db> Fate<D> {
     pub(crate) fn new(shared: Arc<Shared<D>>) -> Self {
         let id = TransactionId::make(&*shared.clock, &*shared.chance);
+        Self::of(shared, id)
+    }
+
+    /// Of an id that was made before.
+    pub(crate) fn of(shared: Arc<Shared<D>>, id: TransactionId) -> Self {
         let created_us = shared.clock.unix_micros();
         shared.open.add(id);
         Self {

@@ -95,9 +95,13 @@
 //!
 //! # #[derive(serde::Serialize)] struct Debit { account: i64, cents: i64 }
 //! async fn pay(earnest: &Earnest, debit: Debit) -> Result<TransactionId, Error> {
-//!     let mut tx = earnest.begin().await?;
-//!     tx.try_("account", "debit", &debit).await?; // registers, then calls Try; Error::Refused says why not
-//!     tx.try_all([branch("coupon", "redeem", &7)?, branch("credit", "reserve", &debit)?]).await?; // at the same time
+//!     let mut tx = earnest
+//!         .reserve()
+//!         .branch(branch("account", "debit", &debit)?)
+//!         .branch(branch("coupon", "redeem", &7)?)
+//!         .begin() // registers, calls the Trys at the same time, then BEGIN; Error::Refused says why not
+//!         .await?;
+//!     tx.try_("credit", "reserve", &debit).await?; // one more may join, too
 //!     tx.send("payment.made", debit.account, &debit)?;
 //!     tx.commit().await // COMMIT, confirm; the coordinator confirms the branches
 //! }
@@ -135,11 +139,13 @@ mod participant;
 mod participants;
 mod planted;
 mod reconnect;
+mod reserve;
 mod settle;
 mod shared;
 mod slot;
 mod sql;
 mod tcc;
+mod tell;
 mod trace;
 mod trys;
 mod tx;
@@ -158,6 +164,7 @@ pub use crate::{
     ids::{BranchId, InvalidTransactionId, MessageId, TransactionId},
     message::{Message, MessageProblem},
     participant::ParticipantService,
+    reserve::Reserving,
     shared::Timeouts,
     sql::Db,
     tcc::{Tcc, TryError, refuse},

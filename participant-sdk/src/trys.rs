@@ -8,13 +8,13 @@ use futures_util::future::try_join_all;
 use serde::Serialize;
 
 use crate::{
-    commit::Open,
     crash::{Step, crash_point},
     error::Error,
     message::{MessageProblem, is_name},
     participants::{self, Instance, Tried},
     shared::Shared,
     sql::Db,
+    tell::Telling,
     tx::Tx,
 };
 
@@ -71,19 +71,20 @@ impl<D: Db> Tx<D> {
             return Ok(());
         }
         let open = self.open_mut();
-        // Whatever happens from here on, even that this future is dropped: without an OK for each there is no COMMIT (T5).
         open.draft.untried = true;
-        open.try_all(branches).await?;
-        open.draft.untried = false;
-        Ok(())
+        open.answerable().await?;
+        open.telling().try_all(branches).await
     }
 }
 
-impl<D: Db> Open<D> {
-    async fn try_all(&mut self, branches: Vec<Branch>) -> Result<(), Error> {
+impl<D: Db> Telling<'_, D> {
+    /// Registers them and calls their Trys.
+    pub(crate) async fn try_all(&mut self, branches: Vec<Branch>) -> Result<(), Error> {
         if self.draft.failed_try {
             return Err(Error::NotAllTried { id: self.fate.id });
         }
+        // Whatever happens from here on, even that this future is dropped: without an OK for each there is no COMMIT (T5).
+        self.draft.untried = true;
         self.draft.failed_try = true;
         let shared = Arc::clone(&self.fate.shared);
         let mut placed = Vec::new();
@@ -131,6 +132,7 @@ impl<D: Db> Open<D> {
         try_join_all(trys).await?;
         crash_point(Step::AfterTry);
         self.draft.failed_try = false;
+        self.draft.untried = false;
         Ok(())
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     ids::TransactionId,
     message::{self, Message, MessageProblem},
     slot::Slot,
-    sql::Db,
+    sql::{Db, local::LocalTransaction},
     trace::TraceParent,
 };
 
@@ -55,15 +55,21 @@ impl<D: Db> Tx<D> {
         let mut sql = fate.shared.begin().await?;
         crash_point(Step::BeforeFence);
         D::insert_outcome(sql.connection_mut(), fate.id, fate.created_us).await?;
-        Ok(Self {
+        Ok(Self::opened(sql, Draft::default(), fate))
+    }
+
+    /// One whose outcome row was written.
+    pub(crate) fn opened(sql: LocalTransaction<D>, draft: Draft, fate: Fate<D>) -> Self {
+        Self {
             open: Some(Open {
                 sql,
                 first_row: FirstRow::Outcome,
-                draft: Draft::default(),
+                draft,
                 fate,
+                answerable: true,
             }),
             lent_by: None,
-        })
+        }
     }
 
     pub(crate) fn lent(open: Open<D>, slot: Slot<D>) -> Self {

@@ -14,7 +14,7 @@ use clap::Parser;
 use earnest::{
     Branch, Error, branch,
     sqlite::{Earnest, Tx},
-    sqlx::{self, SqlitePool},
+    sqlx::{self, SqliteConnection, SqlitePool},
 };
 use payments::{
     Amount, Args, PAYMENT_MADE, PAYMENT_REFUNDED, Payment, Refund, RefundRequest, Service, Shown,
@@ -83,47 +83,77 @@ async fn pay(
             "the parts of a payment are not negative, and not more than all of it",
         ));
     }
-    let mut tx = cashier.earnest.begin().await?;
-    if let Some(answer) = answered(&mut tx, &payment.id).await? {
+    if let Some(answer) = answered(&mut *cashier.pool.acquire().await?, &payment.id).await? {
         return Ok(answer); // asked before: not paid again
     }
+    let mut tx = match cashier.reserve(&payment.id, parts(&payment)?).await {
+        Ok(tx) => tx,
+        Err(Error::Refused { reason, .. }) => return cashier.refuse(&payment.id, &reason).await,
+        Err(error) => return Err(error), // what was reserved is cancelled
+    };
+    if let Some(answer) = answered(&mut tx, &payment.id).await? {
+        return Ok(answer); // somebody was faster: tx is dropped, and what it reserved is cancelled
+    }
     write(&mut tx, &payment.id, &payment, None).await?;
-    tx.send(PAYMENT_MADE, &payment.payer, &payment)?; // only collects
-    let tried = tx.try_all(parts(&payment)?).await; // reserves everything, in parallel
-    cashier.finish(tx, &payment.id, tried).await
+    tx.send(PAYMENT_MADE, &payment.payer, &payment)?;
+    let transaction = tx.commit().await?; // from here on all of it happens
+    Ok((StatusCode::CREATED, transaction.to_string()).into_response())
 }
 
 async fn refund(
     State(cashier): State<Cashier>,
     Json(request): Json<RefundRequest>,
 ) -> Result<Response, Error> {
-    let mut tx = cashier.earnest.begin().await?;
+    let mut db = cashier.pool.acquire().await?;
+    if let Some(answer) = answered(&mut db, &request.id).await? {
+        return Ok(answer);
+    }
+    let payment = match refundable(&mut db, &request.payment).await? {
+        Ok(payment) => payment,
+        Err(reason) => return cashier.refuse(&request.id, reason).await,
+    };
+    drop(db);
+    let mut tx = match cashier.reserve(&request.id, parts_back(&payment)?).await {
+        Ok(tx) => tx,
+        Err(Error::Refused { reason, .. }) => return cashier.refuse(&request.id, &reason).await,
+        Err(error) => return Err(error),
+    };
     if let Some(answer) = answered(&mut tx, &request.id).await? {
         return Ok(answer);
     }
-    let made = "SELECT payment, EXISTS (SELECT 1 FROM done r WHERE r.refunds = p.id) FROM done p \
-                WHERE id = $1 AND refunds IS NULL";
-    let made: Option<(String, bool)> = sqlx::query_as(made)
-        .bind(&request.payment)
-        .fetch_optional(&mut *tx)
-        .await?;
-    let Some((payment, false)) = made else {
-        let reason = made.map_or(
-            "there is no such payment",
-            |_| "the payment was refunded before",
-        );
-        return cashier.refuse(tx, &request.id, reason).await;
-    };
-    let payment: Payment =
-        serde_json::from_str(&payment).map_err(|e| sqlx::Error::Decode(e.into()))?;
+    // Others may have asked for the same money meanwhile.
+    if let Err(reason) = refundable(&mut tx, &request.payment).await? {
+        tx.rollback().await?;
+        return cashier.refuse(&request.id, reason).await;
+    }
     write(&mut tx, &request.id, &payment, Some(&request.payment)).await?;
     let refund = Refund {
         id: request.id,
         payment,
     };
     tx.send(PAYMENT_REFUNDED, &refund.payment.payer, &refund)?;
-    let tried = tx.try_all(parts_back(&refund.payment)?).await;
-    cashier.finish(tx, &refund.id, tried).await
+    let transaction = tx.commit().await?; // from here on all of it happens
+    Ok((StatusCode::CREATED, transaction.to_string()).into_response())
+}
+
+/// The payment, if it was made and its money is still there to be given back; or why not.
+async fn refundable(
+    db: &mut SqliteConnection,
+    payment: &str,
+) -> Result<Result<Payment, &'static str>, Error> {
+    let made = "SELECT payment, EXISTS (SELECT 1 FROM done r WHERE r.refunds = p.id) FROM done p \
+                WHERE id = $1 AND refunds IS NULL";
+    let made: Option<(String, bool)> = sqlx::query_as(made)
+        .bind(payment)
+        .fetch_optional(db)
+        .await?;
+    Ok(match made {
+        None => Err("there is no such payment"),
+        Some((_, true)) => Err("the payment was refunded before"),
+        Some((payment, false)) => {
+            Ok(serde_json::from_str(&payment).map_err(|e| sqlx::Error::Decode(e.into()))?)
+        }
+    })
 }
 
 /// What a payment needs from others.
@@ -212,25 +242,18 @@ async fn write(
         .bind(transaction)
         .execute(&mut **tx)
         .await?;
-    tx.business_key(id)
+    Ok(())
 }
 
 impl Cashier {
-    /// Commits what was reserved everywhere, or says who would not.
-    async fn finish(&self, tx: Tx, id: &str, tried: Result<(), Error>) -> Result<Response, Error> {
-        match tried {
-            Ok(()) => {
-                let transaction = tx.commit().await?; // from here on all of it happens
-                Ok((StatusCode::CREATED, transaction.to_string()).into_response())
-            }
-            Err(Error::Refused { reason, .. }) => self.refuse(tx, id, &reason).await,
-            Err(error) => Err(error), // tx is dropped: it rolls back, and what was reserved is cancelled
-        }
+    /// Reserves everything, in parallel; then begins to write. Nothing of the cashier's is locked meanwhile.
+    async fn reserve(&self, id: &str, parts: Vec<Branch>) -> Result<Tx, Error> {
+        let reserving = self.earnest.reserve().branches(parts);
+        reserving.business_key(id)?.begin().await
     }
 
     /// A refusal is for good, unless the same request was taken meanwhile.
-    async fn refuse(&self, tx: Tx, id: &str, reason: &str) -> Result<Response, Error> {
-        tx.rollback().await?;
+    async fn refuse(&self, id: &str, reason: &str) -> Result<Response, Error> {
         sqlx::query(
             "INSERT INTO refused SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM done WHERE id = $1) \
              ON CONFLICT DO NOTHING",
@@ -253,7 +276,7 @@ async fn what_became_of(
 }
 
 /// The answer that this request had before.
-async fn answered(db: &mut sqlx::SqliteConnection, id: &str) -> Result<Option<Response>, Error> {
+async fn answered(db: &mut SqliteConnection, id: &str) -> Result<Option<Response>, Error> {
     let found: Option<(bool, String)> = sqlx::query_as(
         "SELECT true, transaction_id FROM done WHERE id = $1 \
          UNION ALL SELECT false, reason FROM refused WHERE id = $1",

@@ -18,6 +18,7 @@ mod nested;
 mod outcome;
 mod purge;
 mod purge_race;
+mod reserve;
 mod savepoint;
 mod session;
 mod start;
@@ -73,6 +74,10 @@ on_every_database! {
     tcc::messages_before_and_after_a_try_share_its_transaction,
     tcc::p6_what_a_coordinator_does_not_record_is_not_tried,
     tcc::execute_says_what_it_came_to,
+    reserve::p3_reservations_come_first_and_are_confirmed_by_the_commit,
+    reserve::t5_a_refused_reservation_opens_nothing_and_cancels,
+    reserve::p5_nothing_is_locked_while_others_try,
+    reserve::m4_rolled_back_that_was_said_meanwhile_bars_the_local_transaction,
     branch_race::p7_confirm_and_cancel_at_the_same_time_never_both_run,
     try_call::p7_a_try_whose_answer_is_lost_is_called_again_and_runs_once,
     try_call::p6_a_slow_try_is_not_given_up_for_the_next_call,

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use earnest_planted::{LEDGER, Layer, Programs, hunt};
+use earnest_planted::{Layer, Programs, hunt, ledger};
 
 /// Takes defences out one by one, and sees that a checker notices each.
 #[derive(Parser)]
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     let programs = Programs::of(me.parent().unwrap_or(&me));
     let mut hunts = 0;
     let mut holds = true;
-    for entry in LEDGER.iter().filter(wanted) {
+    for entry in ledger().filter(wanted) {
         if entry.layer == Layer::Process && !programs.are_there() {
             println!(
                 "the programs of the process layer are missing: cargo build -p earnest-planted --bins"

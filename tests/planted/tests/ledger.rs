@@ -2,36 +2,38 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use earnest_planted::{Entry, LEDGER, Layer, Programs, hunt};
+use earnest_planted::{Entry, Layer, Programs, hunt, ledger};
 use earnest_planted_hooks::Bug;
 
 /// What takes long; `earnest-planted` hunts for these as well.
-const LEFT_OUT: [Bug; 6] = [
+const LEFT_OUT: [Bug; 9] = [
     Bug::PostgresClaimTakesWhatIsHeld,
     Bug::PostgresBuriedNodeLivesOn,
     Bug::PostgresUnknownIsTakenForCommitted,
     Bug::SilenceDelivers,
     Bug::InboxIsIgnored,
     Bug::OrderIsIgnored,
+    Bug::LateTryRuns,
+    Bug::ConfirmRunsTwice,
+    Bug::SilenceReserves,
 ];
 const PAGE: &str = include_str!("../../../docs/proof.md");
 
 /// One test for all: a defect is planted for the whole process.
 #[test]
 fn every_planted_defect_is_caught_and_named() {
-    let listed: BTreeSet<_> = LEDGER.iter().map(|entry| entry.bug).collect();
+    let listed: BTreeSet<_> = ledger().map(|entry| entry.bug).collect();
     assert_eq!(
         listed,
         Bug::ALL.iter().copied().collect(),
         "the ledger lists each"
     );
-    let pairs: BTreeSet<_> = LEDGER
-        .iter()
+    let pairs: BTreeSet<_> = ledger()
         .map(|entry| (entry.bug, entry.layer.to_string()))
         .collect();
-    assert_eq!(pairs.len(), LEDGER.len(), "and once for each layer");
+    assert_eq!(pairs.len(), ledger().count(), "and once for each layer");
     assert!(listed.len() >= 25);
-    for entry in LEDGER {
+    for entry in ledger() {
         let row = format!(
             "| `{}` | {} | {} | {} |",
             entry.bug.name(),
@@ -48,7 +50,7 @@ fn every_planted_defect_is_caught_and_named() {
         LEFT_OUT.contains(&entry.bug)
             && matches!(entry.layer, Layer::Process | Layer::Conformance(_))
     };
-    for entry in LEDGER.iter().filter(|entry| !left_out(entry)) {
+    for entry in ledger().filter(|entry| !left_out(entry)) {
         let hunt = hunt(*entry, &programs);
         eprintln!("{hunt}");
         if hunt.caught.is_none() || !hunt.clean {

@@ -199,6 +199,20 @@ pub(super) struct Reserving<'p> {
     pub(super) messages: &'p [MessagePlan],
 }
 
+impl Reserving<'_> {
+    /// Those that are tried at once, and those that are tried one after the other.
+    fn split(
+        &self,
+        id: TransactionId,
+    ) -> Result<(Vec<earnest::Branch>, Vec<earnest::Branch>), Error> {
+        let all = self.branches.iter().enumerate();
+        let all = all.map(|(ordinal, plan)| branch(id, ordinal, plan));
+        let mut first = all.collect::<Result<Vec<_>, _>>()?;
+        let later = first.split_off(self.branches.len() - self.joins);
+        Ok((first, later))
+    }
+}
+
 fn branch(id: TransactionId, ordinal: usize, plan: &BranchPlan) -> Result<earnest::Branch, Error> {
     let asked = Asked {
         transaction: id.to_string(),
@@ -220,6 +234,9 @@ impl Flow {
     }
 
     async fn reserves(&self, plan: Reserving<'_>, think: Duration, end: End) -> Result<(), Error> {
+        if self.operation.is_multiple_of(2) {
+            return self.reserves_first(plan, think, end).await;
+        }
         let mut tx = self.run.earnest.begin().await?;
         let id = transaction(tx.id());
         self.world
@@ -237,21 +254,48 @@ impl Flow {
         self.ends(tx, id, think, end).await
     }
 
+    /// The same with the local transaction behind the first Trys.
+    async fn reserves_first(
+        &self,
+        plan: Reserving<'_>,
+        think: Duration,
+        end: End,
+    ) -> Result<(), Error> {
+        let reserving = self.run.earnest.reserve();
+        let id = transaction(reserving.id());
+        self.world
+            .begins(self.operation, id, InitiatorOutcome::Local);
+        let (first, later) = plan.split(id)?;
+        let begun = async {
+            let mut tx = reserving.branches(first).begin().await?;
+            tx.put(&order_row(id), "placed").await?;
+            for branch in later {
+                tx.try_all([branch]).await?;
+            }
+            Ok(tx)
+        };
+        match begun.await {
+            Ok(mut tx) => {
+                self.collects(&mut tx, plan.messages)?;
+                self.ends(tx, id, think, end).await
+            }
+            Err(error) => {
+                self.world.told_not(id);
+                Err(error)
+            }
+        }
+    }
+
     async fn tries(
         &self,
         tx: &mut Tx,
         id: TransactionId,
         plan: &Reserving<'_>,
     ) -> Result<(), Error> {
-        let named = plan.branches.len() - plan.joins;
-        let (first, later) = plan.branches.split_at(named);
-        let first: Result<Vec<_>, _> = (0..)
-            .zip(first)
-            .map(|(no, plan)| branch(id, no, plan))
-            .collect();
-        tx.try_all(first?).await?;
-        for (no, plan) in (named..).zip(later) {
-            tx.try_all([branch(id, no, plan)?]).await?;
+        let (first, later) = plan.split(id)?;
+        tx.try_all(first).await?;
+        for branch in later {
+            tx.try_all([branch]).await?;
         }
         Ok(())
     }
