@@ -3,41 +3,41 @@
 //! Only Try is called from here: the second phase is the coordinator's. A Try may be called again whatever became of the first call,
 //! since the participant's fence runs it once.
 
+mod grpc;
+mod http;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use earnest_proto::v1::{
-    BranchCall, BranchCallKind, BranchResult, CallBranchesRequest, EndpointProtocol, Service,
-    participant_client::ParticipantClient,
-};
+use earnest_proto::v1::{BranchCall, BranchCallKind, EndpointProtocol, Service};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::time::Instant;
-use tonic::{
-    Request, Status,
-    metadata::MetadataValue,
-    transport::{Channel, Endpoint},
-};
+use tonic::transport::{Channel, Endpoint};
 
-use crate::{clock::Chance, context, reconnect::Pauses};
+use crate::{clock::Chance, reconnect::Pauses};
 
 /// What was not answered after this part of the deadline is called once more beside it: the answer may be lost, or late.
 const TRIES_THAT_FIT: u32 = 3;
 /// How long an answer of the coordinator's about a service is used before it is asked again.
 const FRESH: Duration = Duration::from_secs(30);
-/// The longest answer that is read.
-const LONGEST_ANSWER: usize = 1 << 20;
-
 /// Makes the channel to an instance of a service; see [`Builder::reach`](crate::Builder::reach).
 pub(crate) type Reach = Arc<dyn Fn(&str) -> Option<Channel> + Send + Sync>;
 
-/// One instance that speaks gRPC.
+/// One instance.
 pub(crate) struct Instance {
     pub(crate) resource_id: String,
     url: String,
-    client: ParticipantClient<Channel>,
+    line: Line,
+}
+
+/// What an instance speaks.
+#[derive(Clone)]
+enum Line {
+    Grpc(grpc::Client),
+    Http(http::Client),
 }
 
 /// When the coordinator said so, and what.
@@ -46,6 +46,7 @@ type Known = (Instant, Arc<[Instance]>);
 /// What is known of the participants that were called so far.
 pub(crate) struct Participants {
     reach: Reach,
+    http: http::Client,
     known: Mutex<HashMap<String, Known>>,
 }
 
@@ -73,6 +74,7 @@ impl Participants {
     pub(crate) fn reached_by(reach: Reach) -> Self {
         Self {
             reach,
+            http: http::client(),
             known: Mutex::default(),
         }
     }
@@ -89,19 +91,26 @@ impl Participants {
     pub(crate) fn learn(&self, service: Service) -> Arc<[Instance]> {
         let before = self.known(&service.name).map(|(instances, _)| instances);
         let instance = |endpoint: earnest_proto::v1::Endpoint| {
-            if endpoint.protocol() != EndpointProtocol::Grpc {
-                return None;
-            }
             let mut connected = before.iter().flat_map(|before| before.iter());
-            let client = match connected.find(|known| known.url == endpoint.url) {
-                Some(known) => known.client.clone(),
-                None => ParticipantClient::new((self.reach)(&endpoint.url)?)
-                    .max_decoding_message_size(LONGEST_ANSWER),
+            let line = match (
+                endpoint.protocol(),
+                connected.find(|known| known.url == endpoint.url),
+            ) {
+                (EndpointProtocol::Grpc, Some(Instance { line, .. }))
+                    if matches!(line, Line::Grpc(_)) =>
+                {
+                    line.clone()
+                }
+                (EndpointProtocol::Grpc, _) => {
+                    Line::Grpc(grpc::client((self.reach)(&endpoint.url)?))
+                }
+                (EndpointProtocol::Http, _) => Line::Http(self.http.clone()),
+                (EndpointProtocol::Unspecified, _) => return None,
             };
             Some(Instance {
                 resource_id: endpoint.resource_id,
                 url: endpoint.url,
-                client,
+                line,
             })
         };
         let instances: Arc<[Instance]> =
@@ -194,44 +203,11 @@ async fn once(
         attempt,
         ..call.clone()
     };
-    let (id, ordinal) = (call.transaction_id.clone(), call.ordinal);
-    let mut request = Request::new(CallBranchesRequest {
-        calls: vec![call.clone()],
-    });
-    request.set_timeout(timeout);
-    let headers = [
-        (context::TRANSACTION_ID, id.clone()),
-        (context::BRANCH, ordinal.to_string()),
-        (context::TRACEPARENT, call.traceparent),
-    ];
-    for (name, value) in headers {
-        if let Ok(value) = MetadataValue::try_from(value) {
-            request.metadata_mut().insert(name, value);
-        }
-    }
-    let mut client = instance.client.clone();
-    let reply = client
-        .call_branches(request)
-        .await
-        .map_err(|status| describe(&instance.url, &status))?
-        .into_inner();
-    let answer = reply
-        .answers
-        .into_iter()
-        .find(|answer| answer.transaction_id == id && answer.ordinal == ordinal)
-        .filter(|answer| answer.kind() == BranchCallKind::Try)
-        .ok_or_else(|| format!("{} left this Try unanswered", instance.url))?;
-    match answer.result() {
-        BranchResult::Ok => Ok(Tried::Ok),
-        BranchResult::Refused | BranchResult::Failed => Ok(Tried::Refused(answer.detail)),
-        BranchResult::InProgress | BranchResult::Unspecified => {
-            Err(format!("{}: {}", instance.url, answer.detail))
-        }
-    }
-}
-
-fn describe(url: &str, status: &Status) -> String {
-    format!("{url}: {} ({:?})", status.message(), status.code())
+    let answered = match &instance.line {
+        Line::Grpc(client) => grpc::call(client, call, timeout).await,
+        Line::Http(client) => http::call(client, &instance.url, &call, timeout).await,
+    };
+    answered.map_err(|why| format!("{}: {why}", instance.url))
 }
 
 /// The call that `Try` makes of a registered branch.
