@@ -77,6 +77,21 @@ async fn r1_no_branch_is_written_while_an_older_node_lives() {
 }
 
 #[tokio::test]
+async fn purge_leaves_no_row_in_any_table() {
+    let database = earnest_harness::mariadb().await;
+    let nodes = over(database.url()).await;
+    let count = async |table: &str| {
+        let mut db = sqlx::MySqlConnection::connect(database.url())
+            .await
+            .expect("it connects");
+        let sql = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
+        let count = sqlx::query_scalar(sql).fetch_one(&mut db).await;
+        count.expect("it is counted")
+    };
+    nodes::purged::purge_leaves_no_row_in_any_table(&nodes.a, count).await;
+}
+
+#[tokio::test]
 async fn newer_schema_is_refused() {
     let database = earnest_harness::mariadb().await;
     let age = async || run(database.url(), &["UPDATE schema_version SET version = 99"]).await;

@@ -78,6 +78,21 @@ async fn r1_no_branch_is_written_while_an_older_node_lives() {
 }
 
 #[tokio::test]
+async fn purge_leaves_no_row_in_any_table() {
+    let database = earnest_harness::postgres().await;
+    let nodes = over(database.url()).await;
+    let count = async |table: &str| {
+        let mut db = sqlx::PgConnection::connect(database.url())
+            .await
+            .expect("it connects");
+        let sql = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM earnest.{table}"));
+        let count = sqlx::query_scalar(sql).fetch_one(&mut db).await;
+        count.expect("it is counted")
+    };
+    nodes::purged::purge_leaves_no_row_in_any_table(&nodes.a, count).await;
+}
+
+#[tokio::test]
 async fn newer_schema_is_refused() {
     let database = earnest_harness::postgres().await;
     let age = async || {

@@ -57,6 +57,7 @@ pub mod registration;
 pub mod registry;
 #[doc(hidden)]
 pub mod submit;
+pub mod whole_life;
 
 pub use cases::{CASES, Case};
 pub use clock::TestClock;

@@ -5,6 +5,7 @@ pub(crate) mod damage;
 pub(crate) mod opening;
 pub(crate) mod outage;
 pub(crate) mod proxy;
+pub(crate) mod purged;
 pub(crate) mod versions;
 
 pub(crate) use earnest_store::conformance::nodes::{self as cases, Nodes};

@@ -1,13 +1,13 @@
 //! The purge: steps, what is left behind in other tables, and the horizon.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use earnest_protocol::Timestamp;
 
 use super::{apply, directory, open_with, prepared, subscribe};
 use crate::{
     RetentionStore,
-    conformance::{TestClock, cancel},
+    conformance::{Subject, TestClock, cancel, whole_life},
     sqlite::{SqliteStore, meta},
 };
 
@@ -93,4 +93,23 @@ async fn steps_pass_over_what_is_unfinished() {
         horizon(&store).await,
         "never back"
     );
+}
+
+#[tokio::test]
+async fn no_row_is_left_in_any_table() {
+    let dir = directory();
+    let clock = TestClock::default();
+    let store = Arc::new(open_with(&dir.path().join("earnest.db"), &clock).unwrap());
+    let subject = Subject::new(Arc::clone(&store) as _, clock, ());
+    whole_life::lived(&subject).await;
+    for table in whole_life::TABLES {
+        assert!(
+            rows(&store, table).await > 0,
+            "{table} has nothing to be purged"
+        );
+    }
+    whole_life::purged(&subject).await;
+    for table in whole_life::TABLES {
+        assert_eq!(rows(&store, table).await, 0, "{table}");
+    }
 }
