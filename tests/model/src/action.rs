@@ -8,7 +8,7 @@ use crate::{
     key::{Branch, Lease, WorkKey},
     network::{Network, Packet},
     node::{Answer, Stage},
-    scope::{Cast, Scope},
+    scope::{Begins, Cast, Scope},
     world::World,
 };
 
@@ -27,6 +27,8 @@ pub(crate) enum Action {
     HearRegistered(Branch, bool),
     /// It hears what became of a Try.
     HearTried(Branch, Answer),
+    /// All of its Trys were answered OK: its local transaction begins, with the fence row if nobody fenced it off.
+    OpenLocal(u8),
     /// It fails, or waits no longer, and rolls back.
     GiveUp(u8),
     /// It looks at its row once more and sends COMMIT.
@@ -146,7 +148,11 @@ fn initiator(scope: &Scope, world: &World, tx: u8, actions: &mut Vec<Action>) {
         Step::Preparing | Step::Registering => actions.push(Action::GiveUp(tx)),
         Step::Prepared => {
             actions.push(Action::GiveUp(tx));
-            if it.holds_all() && it.trying < scope.branches {
+            if scope.begins == Begins::Reserved && it.local == Local::None {
+                if it.all_tried() {
+                    actions.push(Action::OpenLocal(tx));
+                }
+            } else if it.holds_all() && it.trying < scope.branches {
                 actions.push(Action::SendRegister(tx));
             } else if it.all_tried() {
                 actions.push(Action::SendCommit(tx));

@@ -1,7 +1,7 @@
 //! An initiator's local transaction: its code's steps, its database's, and the fence row between them.
 //!
 //! The steps are the SDK's, in the SDK's order: begin with the fence row, prepare, look at the row once more,
-//! COMMIT, tell. What the process believes and what its database holds are kept apart, since everything
+//! COMMIT, tell; or, where it reserves first, prepare, try, and only then begin with the fence row. What the process believes and what its database holds are kept apart, since everything
 //! that goes wrong goes wrong between the two.
 
 use earnest::fence::{self, FencingRead, Outcome};
@@ -11,7 +11,7 @@ use earnest::fence::{self, FencingRead, Outcome};
 pub(crate) enum Step {
     /// Not begun.
     Idle,
-    /// BEGIN, fence row inserted, business done.
+    /// BEGIN, fence row inserted, business done; or, where it reserves first, nothing yet.
     Open,
     /// Prepare was sent.
     Preparing,

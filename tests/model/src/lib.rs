@@ -30,6 +30,6 @@ pub use explore::{Order, Report, explore, explore_aloud};
 pub use key::{Branch, Delivery, Lease, WorkKey};
 pub use network::{Network, Packet};
 pub use node::Answer;
-pub use scope::{Cast, Faults, Scope};
+pub use scope::{Begins, Cast, Faults, Scope};
 pub use scopes::{large, small};
 pub use witness::{Invariant, Sight};

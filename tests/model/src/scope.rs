@@ -49,6 +49,15 @@ pub enum Cast {
     Unruly(&'static [fn(u8) -> Packet]),
 }
 
+/// When an initiator's local transaction begins, with its fence row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begins {
+    /// Before anybody is told of it.
+    First,
+    /// When the Trys of the branches that Prepare names were answered.
+    Reserved,
+}
+
 /// One search.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope {
@@ -66,6 +75,8 @@ pub struct Scope {
     pub branches: u8,
     /// The last so many of them are not in Prepare and registered afterwards.
     pub joins: u8,
+    /// When the initiator's local transaction begins.
+    pub begins: Begins,
     /// Subscriptions of its topic.
     pub subscriptions: u8,
     /// They ask for order, and all messages have one key.

@@ -6,7 +6,7 @@ use earnest_protocol::InitiatorOutcome;
 
 use crate::{
     network::{Network, Packet},
-    scope::{Cast, Faults, Scope},
+    scope::{Begins, Cast, Faults, Scope},
     witness::Sight,
 };
 
@@ -33,6 +33,7 @@ const LOCAL: Scope = Scope {
     message: true,
     branches: 0,
     joins: 0,
+    begins: Begins::First,
     subscriptions: 1,
     ordered: false,
     cast: Cast::Local,

@@ -16,7 +16,7 @@ use crate::{
     network::{Network, Packet},
     node::Answer,
     notice,
-    scope::Cast,
+    scope::{Begins, Cast},
     witness::{Invariant, Sight},
     work::{act, answered, call, claim, ended, hold, write},
     world::{Model, World},
@@ -110,6 +110,7 @@ fn initiate(model: &Model, world: &mut World, action: Action) {
     | Action::SendRegister(tx)
     | Action::HearRegistered(Branch { tx, .. }, _)
     | Action::HearTried(Branch { tx, .. }, _)
+    | Action::OpenLocal(tx)
     | Action::GiveUp(tx)
     | Action::SendCommit(tx)
     | Action::CommitLands(tx)
@@ -168,7 +169,17 @@ fn local_step(model: &Model, it: &mut Initiator, action: Action) {
     match action {
         Action::Begin(_) => {
             it.step = Step::Open;
-            it.local = Local::Open;
+            if model.scope.begins == Begins::First {
+                it.local = Local::Open;
+            }
+        }
+        Action::OpenLocal(_) => {
+            if it.row.is_none() {
+                it.local = Local::Open;
+            } else {
+                model.tally.met(Sight::FenceBarsTheLocalTransaction);
+                rolled_back(it);
+            }
         }
         Action::SendPrepare(_) => {
             it.step = Step::Preparing;

@@ -128,6 +128,7 @@ pub enum Sight {
     TakenOverFromTheDead,
     EmptyFence,
     FenceStopsCommit,
+    FenceBarsTheLocalTransaction,
     CutCommitHadLanded,
     CutCommitHadNot,
     DuplicateSwallowed,

@@ -37,7 +37,7 @@ pub async fn lived(s: &Subject) {
                 Work::Delivery(work) => later(&work, Duration::ZERO),
                 Work::Branch(work) if last => branch_done(&work),
                 Work::Branch(work) => branch_settled(&work, Settled::RetryAfter(Duration::ZERO)),
-                other => panic!("nothing else is due: {other:?}"),
+                other @ Work::CheckBack(_) => panic!("nobody is asked: {other:?}"),
             })
             .await;
         }

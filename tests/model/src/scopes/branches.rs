@@ -6,7 +6,7 @@ use super::{LOCAL, NONE, UNRULY};
 use crate::{
     key::Branch,
     network::{Network, Packet},
-    scope::{Cast, Faults, Scope},
+    scope::{Begins, Cast, Faults, Scope},
     witness::Sight,
 };
 
@@ -98,6 +98,35 @@ pub(super) fn small() -> Vec<Scope> {
                 Sight::RepeatedBranchCallSwallowed,
                 Sight::RefusedConfirmRetried,
                 Sight::BranchParked,
+                Sight::EverythingReservedUsed,
+                Sight::EverythingReservedGivenBack,
+            ],
+            ..RESERVING
+        },
+        Scope {
+            name: "reserve-first",
+            about: "an initiator whose local transaction begins when its first Try is answered, and the second joins later: it is asked at any time, its process dies, COMMIT is cut off",
+            branches: 2,
+            joins: 1,
+            begins: Begins::Reserved,
+            faults: Faults {
+                process_deaths: 1,
+                cut_commits: 1,
+                lost_locals: 1,
+                ..NONE
+            },
+            reaches: &[
+                Sight::ConfirmedByInitiator,
+                Sight::CancelledByInitiator,
+                Sight::ConfirmedByCheckBack,
+                Sight::CancelledByCheckBack,
+                Sight::FenceBarsTheLocalTransaction,
+                Sight::FenceStopsCommit,
+                Sight::CutCommitHadLanded,
+                Sight::CutCommitHadNot,
+                Sight::EmptyFence,
+                Sight::EmptyCancel,
+                Sight::LateTryBarred,
                 Sight::EverythingReservedUsed,
                 Sight::EverythingReservedGivenBack,
             ],
