@@ -46,6 +46,12 @@ struct BacklogLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ParticipantLabels {
+    namespace: String,
+    service: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PhaseLabels {
     phase: &'static str,
 }
@@ -70,7 +76,9 @@ pub struct Stored {
     pub unfinished: Vec<(&'static str, u64)>,
     /// Per subscription: namespace, name, pending, parked.
     pub backlog: Vec<(String, String, u64, u64)>,
-    /// Age of the oldest pending delivery.
+    /// Per participant: namespace, name, branches that wait for a call.
+    pub branches: Vec<(String, String, u64)>,
+    /// Age of the oldest pending delivery or branch.
     pub oldest_pending: Duration,
 }
 
@@ -89,6 +97,7 @@ pub struct Metrics {
     contradictions: Counter,
     transactions: Family<PhaseLabels, Gauge>,
     backlog: Family<BacklogLabels, Gauge>,
+    branches: Family<ParticipantLabels, Gauge>,
     oldest_pending: Gauge<f64, std::sync::atomic::AtomicU64>,
     journal_depth: Gauge,
     board: Gauge,
@@ -116,6 +125,7 @@ impl Default for Metrics {
             contradictions: Counter::default(),
             transactions: Family::default(),
             backlog: Family::default(),
+            branches: Family::default(),
             oldest_pending: Gauge::default(),
             journal_depth: Gauge::default(),
             board: Gauge::default(),
@@ -191,8 +201,13 @@ impl Metrics {
             self.backlog.clone(),
         );
         r.register(
+            "owed_branches",
+            "TCC branches that wait for a call, by participant",
+            self.branches.clone(),
+        );
+        r.register(
             "oldest_pending_seconds",
-            "Age of the oldest delivery that is owed and not parked",
+            "Age of the oldest delivery or branch that is owed and not parked",
             self.oldest_pending.clone(),
         );
         r.register(
@@ -305,6 +320,7 @@ impl Metrics {
     pub fn render(&self, snapshot: &Snapshot) -> Result<String, FormatError> {
         self.transactions.clear();
         self.backlog.clear();
+        self.branches.clear();
         let stored = snapshot.stored.as_ref();
         self.database_up.set(i64::from(stored.is_some()));
         for (phase, count) in stored.iter().flat_map(|stored| &stored.unfinished) {
@@ -322,6 +338,11 @@ impl Metrics {
                 };
                 self.backlog.get_or_create(&labels).set(gauge(count));
             }
+        }
+        for (namespace, service, count) in stored.iter().flat_map(|s| &s.branches) {
+            let (namespace, service) = (namespace.clone(), service.clone());
+            let labels = ParticipantLabels { namespace, service };
+            self.branches.get_or_create(&labels).set(gauge(*count));
         }
         let oldest = stored
             .map(|stored| stored.oldest_pending)

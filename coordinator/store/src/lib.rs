@@ -42,7 +42,7 @@ pub use mark::{Line, Loss, LossRow, Mark, Recall};
 pub use memory::MemoryStore;
 pub use mysql::{MySqlOptions, MySqlStore};
 pub use postgres::{PostgresOptions, PostgresStore};
-pub use query::{Backlog, Cursor, Detail, Page, TransactionFilter};
+pub use query::{Backlog, BranchBacklog, Cursor, Detail, Page, TransactionFilter};
 pub use row::{
     AttemptKind, AttemptRow, AuditRow, BranchKey, BranchRow, DeliveryKey, DeliveryRow, Destination,
     Endpoint, EndpointProtocol, ServiceRow, SubscriptionRow, TransactionRow,

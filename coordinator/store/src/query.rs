@@ -67,3 +67,16 @@ pub struct Backlog {
     /// When the oldest pending one was decided.
     pub oldest_pending: Option<Timestamp>,
 }
+
+/// What one participant has still to be called for: Trys that the coordinator runs, and Confirms and Cancels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchBacklog {
+    /// Scopes its name.
+    pub namespace: Name,
+    /// The participant.
+    pub service: Name,
+    /// Its branches that wait for a call; those that are parked do not.
+    pub pending: u64,
+    /// When the oldest of them was registered.
+    pub oldest_pending: Option<Timestamp>,
+}

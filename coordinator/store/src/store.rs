@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use earnest_protocol::{Name, NodeEpoch, Phase, Timestamp, TransactionId};
 
 use crate::{
-    Applied, AuditRow, Backlog, Command, Cursor, Detail, LeaseGrant, LossRow, Mark, Page, Recall,
-    ServiceRow, StoreError, SubscriptionRow, Target, TransactionFilter, TransactionRow, Work,
+    Applied, AuditRow, Backlog, BranchBacklog, Command, Cursor, Detail, LeaseGrant, LossRow, Mark,
+    Page, Recall, ServiceRow, StoreError, SubscriptionRow, Target, TransactionFilter,
+    TransactionRow, Work,
 };
 
 /// Writing.
@@ -83,6 +84,8 @@ pub trait QueryStore: Send + Sync {
     ) -> Result<Page<TransactionRow>, StoreError>;
     /// What each subscription owes; only those that owe something.
     async fn backlog(&self) -> Result<Vec<Backlog>, StoreError>;
+    /// What each participant has still to be called for; only those that have something.
+    async fn branch_backlog(&self) -> Result<Vec<BranchBacklog>, StoreError>;
     /// How many transactions are in each unfinished phase, and how many undecided ones are parked (`None`).
     async fn unfinished(&self) -> Result<Vec<(Option<Phase>, u64)>, StoreError>;
     /// The newest audit lines, newest first.

@@ -44,7 +44,10 @@ async fn snapshot(state: &AppState) -> Snapshot {
 async fn stored(state: &AppState) -> Result<Stored, StoreError> {
     let store = state.coordinator.store();
     let (backlog, unfinished) = (store.backlog().await?, store.unfinished().await?);
-    let oldest = backlog.iter().filter_map(|b| b.oldest_pending).min();
+    let branches = store.branch_backlog().await?;
+    let deliveries = backlog.iter().filter_map(|b| b.oldest_pending);
+    let of_branches = branches.iter().filter_map(|b| b.oldest_pending);
+    let oldest = deliveries.chain(of_branches).min();
     let now = store.now().await?;
     let owed = |b: Backlog| {
         let name = b.subscription.map(String::from).unwrap_or_default();
@@ -56,6 +59,10 @@ async fn stored(state: &AppState) -> Result<Stored, StoreError> {
             .map(|(phase, count)| (phase.map_or("PARKED", Phase::as_str), count))
             .collect(),
         backlog: backlog.into_iter().map(owed).collect(),
+        branches: branches
+            .into_iter()
+            .map(|b| (b.namespace.to_string(), b.service.to_string(), b.pending))
+            .collect(),
         oldest_pending: oldest.map(|at| now.since(at)).unwrap_or_default(),
     })
 }

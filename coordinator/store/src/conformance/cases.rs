@@ -201,6 +201,7 @@ macro_rules! conformance_tests {
                 detail_shows_all_of_one_transaction,
                 detail_shows_the_newest_attempts,
                 backlog_counts_what_is_owed,
+                backlog_counts_branches_that_wait_for_a_call,
                 unfinished_counts_by_phase,
                 store_tells_its_time_and_health,
             }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use earnest_protocol::{Decision, Name, NodeEpoch, Phase, Timestamp, TransactionId};
 
 use super::{
-    Subject, TestClock, cancel, decide_as, done, failed, id, later, message, name, park, prepare,
-    submit, topic, transaction,
+    Subject, TestClock, branch_done, branched, cancel, confirm, decide_as, done, failed, id, later,
+    message, name, park, prepare, submit, topic, transaction,
 };
 use crate::{AttemptKind, Backlog, Cursor, NewTransaction, SubscriptionRow, TransactionFilter};
 
@@ -356,4 +356,30 @@ pub async fn store_tells_its_time_and_health(s: Subject) {
     s.store.ping().await.expect("it answers");
     let durability = s.store.durability().await.expect("it answers");
     assert!(!durability.store.is_empty() && !durability.settings.is_empty());
+}
+
+/// What participants have still to be called for, and since when.
+pub async fn backlog_counts_branches_that_wait_for_a_call(s: Subject) {
+    let backlog = async || s.store.branch_backlog().await.expect("the query runs");
+    let node = s.node().await;
+    s.ok(prepare(branched(1, 2))).await;
+    assert_eq!(backlog().await, [], "nobody is called before the decision");
+    s.ok(confirm(1)).await;
+    s.advance(Duration::from_secs(1));
+    s.ok(prepare(branched(2, 1))).await;
+    s.ok(cancel(2)).await;
+    let work = s.branch_work(node).await;
+    let [waits] = backlog().await.try_into().expect("one participant");
+    assert_eq!(waits.service, work[0].branch.service);
+    // What is being called waits as well.
+    assert_eq!(
+        (waits.pending, waits.oldest_pending),
+        (3, Some(TestClock::START))
+    );
+    for work in work.iter().filter(|work| work.key.transaction == id(1)) {
+        s.ok(branch_done(work)).await;
+    }
+    let [waits] = backlog().await.try_into().expect("one participant");
+    let later = TestClock::START.after(Duration::from_secs(1));
+    assert_eq!((waits.pending, waits.oldest_pending), (1, Some(later)));
 }

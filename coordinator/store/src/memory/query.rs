@@ -7,8 +7,8 @@ use earnest_protocol::{DeliveryState, Name, Phase, Timestamp, Topic, Transaction
 
 use super::{MemoryStore, tables::Tables};
 use crate::{
-    AuditRow, Backlog, Cursor, Detail, Page, QueryStore, StoreError, TransactionFilter,
-    TransactionRow,
+    AuditRow, Backlog, BranchBacklog, Cursor, Detail, Page, QueryStore, StoreError,
+    TransactionFilter, TransactionRow,
 };
 
 /// The attempts of a [`Detail`], at most.
@@ -90,6 +90,29 @@ impl QueryStore for MemoryStore {
             }
         }
         Ok(by_subscription.into_values().collect())
+    }
+
+    async fn branch_backlog(&self) -> Result<Vec<BranchBacklog>, StoreError> {
+        let tables = self.tables();
+        let mut by_service: BTreeMap<(Name, Name), BranchBacklog> = BTreeMap::new();
+        let unfinished = tables.index().unfinished.iter();
+        for (row, _) in unfinished.flat_map(|id| tables.branches_of(*id)) {
+            if row.due.is_none() {
+                continue;
+            }
+            let (namespace, service) = (row.namespace.clone(), row.service.clone());
+            let place = by_service.entry((namespace.clone(), service.clone()));
+            let backlog = place.or_insert(BranchBacklog {
+                namespace,
+                service,
+                pending: 0,
+                oldest_pending: None,
+            });
+            backlog.pending += 1;
+            let oldest = backlog.oldest_pending.into_iter();
+            backlog.oldest_pending = oldest.chain([row.created_at]).min();
+        }
+        Ok(by_service.into_values().collect())
     }
 
     async fn unfinished(&self) -> Result<Vec<(Option<Phase>, u64)>, StoreError> {

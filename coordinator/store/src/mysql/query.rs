@@ -10,8 +10,8 @@ use super::{
     time::{NOW, now},
 };
 use crate::{
-    AuditRow, Backlog, Cursor, Detail, Page, QueryStore, StoreError, TransactionFilter,
-    TransactionRow,
+    AuditRow, Backlog, BranchBacklog, Cursor, Detail, Page, QueryStore, StoreError,
+    TransactionFilter, TransactionRow,
     sql::{
         branch,
         column::{limit, micros, read_row, read_rows},
@@ -26,6 +26,8 @@ pub(super) const BACKLOG: &str = "SELECT namespace, subscription, CAST(SUM(state
      CAST(SUM(state = 3) AS SIGNED), MIN(IF(state = 1, created_at, NULL)) FROM deliveries FORCE INDEX (deliveries_owed) \
      WHERE state IN (1, 3) GROUP BY namespace, subscription ORDER BY namespace, subscription";
 const _: () = assert!(delivery::PENDING == 1 && delivery::PARKED == 3);
+pub(super) const BRANCH_BACKLOG: &str = "SELECT namespace, service, COUNT(*), MIN(created_at) \
+     FROM branches FORCE INDEX (branches_due) WHERE is_due = 1 GROUP BY namespace, service ORDER BY namespace, service";
 pub(super) const UNFINISHED: &str = "SELECT phase, COUNT(*) FROM transactions FORCE INDEX (transactions_due) \
      WHERE phase IN (1, 2, 4) GROUP BY phase";
 // Only undecided ones are parked as a whole, and of what is parked no check-back is due.
@@ -120,6 +122,21 @@ impl QueryStore for MySqlStore {
                 subscription: c.parse_filled()?,
                 pending: c.int()?,
                 parked: c.int()?,
+                oldest_pending: c.time_option()?,
+            })
+        })
+    }
+
+    async fn branch_backlog(&self) -> Result<Vec<BranchBacklog>, StoreError> {
+        let rows = sqlx::query(BRANCH_BACKLOG)
+            .fetch_all(&self.readers)
+            .await
+            .context("count the branches that wait")?;
+        read_rows("branches", &rows, |mut c| {
+            Ok(BranchBacklog {
+                namespace: c.parse()?,
+                service: c.parse()?,
+                pending: c.int()?,
                 oldest_pending: c.time_option()?,
             })
         })

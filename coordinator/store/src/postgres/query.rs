@@ -6,8 +6,8 @@ use sqlx::{Postgres, QueryBuilder, postgres::PgRow};
 
 use super::{PostgresStore, error::Context, fetch::uuid, time::now};
 use crate::{
-    AuditRow, Backlog, Cursor, Detail, Page, QueryStore, StoreError, TransactionFilter,
-    TransactionRow,
+    AuditRow, Backlog, BranchBacklog, Cursor, Detail, Page, QueryStore, StoreError,
+    TransactionFilter, TransactionRow,
     sql::{
         branch,
         column::{limit, micros, read_row, read_rows},
@@ -22,6 +22,8 @@ pub(super) const BACKLOG: &str = "SELECT namespace, subscription, count(*) FILTE
      count(*) FILTER (WHERE state = 3), min(created_at) FILTER (WHERE state <> 3) \
      FROM deliveries WHERE done_at IS NULL GROUP BY namespace, subscription ORDER BY namespace, subscription";
 const _: () = assert!(delivery::PARKED == 3);
+pub(super) const BRANCH_BACKLOG: &str = "SELECT namespace, service, count(*), min(created_at) FROM branches \
+     WHERE due IS NOT NULL GROUP BY namespace, service ORDER BY namespace, service";
 pub(super) const UNFINISHED: &str =
     "SELECT phase, count(*) FROM transactions WHERE finished_at IS NULL GROUP BY phase";
 pub(super) const PARKED: &str = "SELECT count(*) FROM transactions \
@@ -115,6 +117,21 @@ impl QueryStore for PostgresStore {
                 subscription: c.parse_filled()?,
                 pending: c.int()?,
                 parked: c.int()?,
+                oldest_pending: c.time_option()?,
+            })
+        })
+    }
+
+    async fn branch_backlog(&self) -> Result<Vec<BranchBacklog>, StoreError> {
+        let rows = sqlx::query(BRANCH_BACKLOG)
+            .fetch_all(&self.readers)
+            .await
+            .context("count the branches that wait")?;
+        read_rows("branches", &rows, |mut c| {
+            Ok(BranchBacklog {
+                namespace: c.parse()?,
+                service: c.parse()?,
+                pending: c.int()?,
                 oldest_pending: c.time_option()?,
             })
         })

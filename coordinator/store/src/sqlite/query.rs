@@ -12,8 +12,8 @@ use super::{
     message, record, transaction,
 };
 use crate::{
-    AuditRow, Backlog, Cursor, Detail, Page, QueryStore, StoreError, TransactionFilter,
-    TransactionRow,
+    AuditRow, Backlog, BranchBacklog, Cursor, Detail, Page, QueryStore, StoreError,
+    TransactionFilter, TransactionRow,
 };
 
 /// The attempts of a [`Detail`], at most.
@@ -24,6 +24,8 @@ pub(super) const BACKLOG: &str = "SELECT namespace, subscription, count(*) FILTE
      count(*) FILTER (WHERE state = 3), min(created_at) FILTER (WHERE state <> 3) \
      FROM deliveries INDEXED BY deliveries_owed WHERE done_at IS NULL GROUP BY namespace, subscription";
 const _: () = assert!(delivery::PARKED == 3);
+pub(super) const BRANCH_BACKLOG: &str = "SELECT namespace, service, count(*), min(created_at) \
+     FROM branches INDEXED BY branches_due WHERE due IS NOT NULL GROUP BY namespace, service ORDER BY namespace, service";
 pub(super) const UNFINISHED: &str = "SELECT phase, count(*) FROM transactions INDEXED BY transactions_unfinished \
      WHERE finished_at IS NULL GROUP BY phase";
 pub(super) const PARKED: &str = "SELECT count(*) FROM transactions INDEXED BY transactions_parked \
@@ -59,6 +61,10 @@ impl QueryStore for SqliteStore {
 
     async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
         self.readers.run("backlog", backlog).await
+    }
+
+    async fn branch_backlog(&self) -> Result<Vec<BranchBacklog>, StoreError> {
+        self.readers.run("branch backlog", branch_backlog).await
     }
 
     async fn unfinished(&self) -> Result<Vec<(Option<Phase>, u64)>, StoreError> {
@@ -202,6 +208,26 @@ fn backlog(db: &Connection) -> Result<Vec<Backlog>, StoreError> {
             })
         })();
         found.push(read.map_err(|why: String| corrupt("deliveries", row, &why))?);
+    }
+    Ok(found)
+}
+
+fn branch_backlog(db: &Connection) -> Result<Vec<BranchBacklog>, StoreError> {
+    let context = "count the branches that wait";
+    let mut statement = db.prepare_cached(BRANCH_BACKLOG).context(context)?;
+    let mut rows = statement.query([]).context(context)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().context(context)? {
+        let mut c = super::column::Columns::of(row);
+        let read = (|| {
+            Ok(BranchBacklog {
+                namespace: c.parse()?,
+                service: c.parse()?,
+                pending: c.get::<i64>()?.unsigned_abs(),
+                oldest_pending: c.time_option()?,
+            })
+        })();
+        found.push(read.map_err(|why: String| corrupt("branches", row, &why))?);
     }
     Ok(found)
 }

@@ -5,9 +5,10 @@ use std::{sync::atomic::Ordering, time::Duration};
 use async_trait::async_trait;
 use earnest_protocol::{Name, NodeEpoch, Phase, Timestamp, TransactionId};
 use earnest_store::{
-    AuditRow, Backlog, ClaimRequest, Claimed, Cursor, Detail, Durability, LeaseStore, LossRow,
-    Mark, Page, PurgeReport, QueryStore, Recall, RecallStore, RegistryStore, RetentionStore,
-    ServiceRow, Store, StoreError, SubscriptionRow, TransactionFilter, TransactionRow,
+    AuditRow, Backlog, BranchBacklog, ClaimRequest, Claimed, Cursor, Detail, Durability,
+    LeaseStore, LossRow, Mark, Page, PurgeReport, QueryStore, Recall, RecallStore, RegistryStore,
+    RetentionStore, ServiceRow, Store, StoreError, SubscriptionRow, TransactionFilter,
+    TransactionRow,
 };
 
 use super::FaultyStore;
@@ -66,6 +67,10 @@ impl QueryStore for FaultyStore {
 
     async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
         self.inner.backlog().await
+    }
+
+    async fn branch_backlog(&self) -> Result<Vec<BranchBacklog>, StoreError> {
+        self.inner.branch_backlog().await
     }
 
     async fn unfinished(&self) -> Result<Vec<(Option<Phase>, u64)>, StoreError> {

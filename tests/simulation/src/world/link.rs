@@ -8,10 +8,10 @@ use std::{
 use async_trait::async_trait;
 use earnest_protocol::{Name, NodeEpoch, Phase, Timestamp, TransactionId};
 use earnest_store::{
-    Applied, AuditRow, Backlog, ClaimRequest, Claimed, Command, Cursor, Detail, Durability,
-    JournalStore, LeaseGrant, LeaseStore, LossRow, Mark, Page, PurgeReport, QueryStore, Recall,
-    RecallStore, RegistryStore, RetentionStore, ServiceRow, Store, StoreError, SubscriptionRow,
-    TransactionFilter, TransactionRow,
+    Applied, AuditRow, Backlog, BranchBacklog, ClaimRequest, Claimed, Command, Cursor, Detail,
+    Durability, JournalStore, LeaseGrant, LeaseStore, LossRow, Mark, Page, PurgeReport, QueryStore,
+    Recall, RecallStore, RegistryStore, RetentionStore, ServiceRow, Store, StoreError,
+    SubscriptionRow, TransactionFilter, TransactionRow,
 };
 
 use super::{Gate, Network, Trace};
@@ -211,6 +211,10 @@ impl QueryStore for Link {
 
     async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
         self.exchange(false, self.store().backlog()).await
+    }
+
+    async fn branch_backlog(&self) -> Result<Vec<BranchBacklog>, StoreError> {
+        self.exchange(false, self.store().branch_backlog()).await
     }
 
     async fn unfinished(&self) -> Result<Vec<(Option<Phase>, u64)>, StoreError> {
