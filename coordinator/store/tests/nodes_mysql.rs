@@ -91,6 +91,26 @@ async fn purge_leaves_no_row_in_any_table() {
     nodes::purged::purge_leaves_no_row_in_any_table(&nodes.a, count).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p13_row_that_is_held_for_long_is_an_error_to_try_again() {
+    const ROW: &str = "SELECT 1 FROM transactions WHERE business_key = 'order-1' FOR UPDATE";
+    let database = earnest_harness::mariadb().await;
+    let nodes = over(database.url()).await;
+    let hold = async || {
+        let mut rival = sqlx::MySqlConnection::connect(database.url())
+            .await
+            .expect("it connects");
+        rival.execute("START TRANSACTION").await.expect("it runs");
+        rival.execute(ROW).await.expect("it is free");
+        rival
+    };
+    let release = async |mut rival: sqlx::MySqlConnection| {
+        rival.execute("ROLLBACK").await.expect("it runs");
+    };
+    nodes::outage::p13_row_that_is_held_for_long_is_an_error_to_try_again(&nodes.a, hold, release)
+        .await;
+}
+
 #[tokio::test]
 async fn newer_schema_is_refused() {
     let database = earnest_harness::mariadb().await;
