@@ -109,8 +109,10 @@ async fn p13_row_that_is_held_for_long_is_an_error_to_try_again() {
     let release = async |mut rival: sqlx::PgConnection| {
         rival.execute("ROLLBACK").await.expect("it runs");
     };
-    nodes::outage::p13_row_that_is_held_for_long_is_an_error_to_try_again(&nodes.a, hold, release)
-        .await;
+    nodes::held_row::p13_row_that_is_held_for_long_is_an_error_to_try_again(
+        &nodes.a, hold, release,
+    )
+    .await;
 }
 
 #[tokio::test]

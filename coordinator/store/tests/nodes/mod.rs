@@ -2,6 +2,7 @@
 //! is one that they could have had one after the other.
 
 pub(crate) mod damage;
+pub(crate) mod held_row;
 pub(crate) mod opening;
 pub(crate) mod outage;
 pub(crate) mod proxy;

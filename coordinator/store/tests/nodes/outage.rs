@@ -5,9 +5,7 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 use earnest_harness::{Database, Kind, OwnServer};
 use earnest_store::{
     ClaimRequest, Reply, Store, StoreError,
-    conformance::{
-        LEASE, Subject, TestClock, confirm, id, message, no_grant, prepare, submit, transaction,
-    },
+    conformance::{LEASE, Subject, TestClock, id, message, no_grant, prepare, submit, transaction},
 };
 
 use super::proxy::Proxy;
@@ -145,27 +143,4 @@ pub(crate) async fn p2_killed_server_loses_nothing_acknowledged(kind: Kind, open
     }
     assert!(prepared(&s, 100).await.expect("it runs again"));
     s.dump().await.check();
-}
-
-/// P13: whoever waits for a row that somebody else holds hears of it in the end, in words that say to try again, and nothing of the
-/// batch is there, not even of the statements before. Transaction 1's row is held by `hold` until `release`.
-pub(crate) async fn p13_row_that_is_held_for_long_is_an_error_to_try_again<H>(
-    s: &Subject,
-    hold: impl AsyncFn() -> H,
-    release: impl AsyncFn(H),
-) {
-    s.ok(prepare(transaction(1, vec![]))).await;
-    let held = hold().await;
-    let batch = [prepare(transaction(2, vec![])), confirm(1)];
-    let waited = tokio::time::timeout(Duration::from_mins(1), s.store.apply(&batch, no_grant()));
-    let error = waited
-        .await
-        .expect("not for ever")
-        .expect_err("the row is held");
-    assert!(error.is_retryable() && error.is_passing(), "{error:?}");
-    assert!(s.detail_of(id(2)).await.is_none(), "all of it or nothing");
-    release(held).await;
-    for result in s.batch(batch.to_vec(), no_grant()).await.results {
-        result.expect("it runs");
-    }
 }
