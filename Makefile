@@ -16,10 +16,10 @@ ROWS ?=
 # The server that the demo needs, as scripts/deps.sh and earnest-harness name it.
 DEMO_SERVER := $(filter postgres,$(STORE))$(if $(filter mysql,$(STORE)),mariadb)
 
-.PHONY: help deps build fmt clippy deny test demo bench soak sim sim-nightly chaos model doc clean
+.PHONY: help deps build fmt clippy deny test demo bench soak sim sim-nightly chaos model compose-check doc clean
 
 help: ## list the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 deps: ## install what the build and the checks need, where it is missing
 	@scripts/deps.sh
@@ -79,6 +79,9 @@ model: ## check the protocol's model exhaustively, within larger bounds than the
 	@scripts/deps.sh toolchain
 	cargo build --release -p earnest-model --bins
 	$(TARGET)/release/earnest-model --large --threads 2 $(ARGS)
+
+compose-check: ## run docker-compose.yml and see it kill, restart and keep what was taken; needs a Docker engine
+	@scripts/compose-check.sh
 
 doc: ## build the API documentation into target/doc
 	cargo doc --workspace --no-deps

@@ -24,6 +24,7 @@ mod session;
 mod start;
 mod tcc;
 mod try_call;
+mod warnings;
 
 /// Makes every case a test of its own on every database.
 macro_rules! on_every_database {

@@ -1,16 +1,11 @@
 //! What is made and looked at when a service starts.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
-
 use earnest::{Earnest, Error, SetupError};
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
     common::{SERVICE, coordinator::FakeCoordinator},
     home::{World, server::Server},
+    warnings::Warnings,
 };
 
 pub(crate) async fn instances_that_start_at_once_migrate_once<D: Server>() {
@@ -45,50 +40,17 @@ pub(crate) async fn missing_tables_are_named_with_the_remedy<D: Server>() {
     );
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
 pub(crate) async fn a_database_that_may_forget_a_commit_is_warned_about<D: Server>() {
     let world = World::<D>::create().await;
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
-
+    let warnings = Warnings::listen();
     let _durable = world.sender().await;
-    assert!(!log.text().contains("WARN"), "{}", log.text());
+    assert_eq!(warnings.text(), "");
 
     D::while_forgetful(&world.database, async |pool| {
         let service = Earnest::<D>::service(SERVICE).pool(pool);
         let _forgetful = world.connect(service).await;
     })
     .await;
-    let text = log.text();
-    assert!(
-        text.contains("WARN") && text.contains(D::FORGETFUL),
-        "{text}"
-    );
+    let text = warnings.text();
+    assert!(text.contains(D::FORGETFUL), "{text:?}");
 }

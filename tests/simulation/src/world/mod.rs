@@ -5,6 +5,7 @@ mod chance;
 pub(crate) mod clock;
 mod consumer;
 pub(crate) mod faults;
+mod flow;
 pub(crate) mod gate;
 mod initiator;
 pub(crate) mod link;

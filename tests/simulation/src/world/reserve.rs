@@ -8,7 +8,8 @@ use earnest_store::BranchKey;
 
 use super::{
     call::{How, Told, prepare_input},
-    initiator::{Flow, millis},
+    flow::Flow,
+    initiator::millis,
     messages,
     participant::{self, Asked},
 };
