@@ -52,6 +52,14 @@ async fn p12_damaged_rows_hold_up_nothing_else() {
 }
 
 #[tokio::test]
+async fn p11_service_registers_past_rows_that_cant_be_read() {
+    let database = earnest_harness::mariadb().await;
+    let nodes = over(database.url()).await;
+    let damage = async |sql| run(database.url(), &[sql]).await;
+    nodes::damage::p11_service_registers_past_rows_that_cant_be_read(nodes, damage).await;
+}
+
+#[tokio::test]
 async fn r1_what_a_newer_version_wrote_is_left_alone() {
     let database = earnest_harness::mariadb().await;
     let nodes = over(database.url()).await;

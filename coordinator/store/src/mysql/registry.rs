@@ -18,7 +18,7 @@ use crate::{
     BranchRow, DeliveryKey, Line, RegistryStore, ServiceRow, StoreError, SubscriptionRow, engine,
     sql::{
         branch,
-        column::{limit, micros, read_row, read_rows},
+        column::{limit, micros, read_row, read_rows, readable_rows},
         delivery, registry, transaction,
     },
     working_set::{Tables, WorkingSet},
@@ -267,11 +267,12 @@ async fn waiting_branches(
         .fetch_all(&mut *db)
         .await
         .context("find branches that wait for a service")?;
-    read_rows("branches", &rows, branch::read)
+    Ok(readable_rows("branches", &rows, branch::read).0)
 }
 
 impl MySqlStore {
-    /// Makes check-backs and branches that wait for this service due. One that somebody has in hand is passed over.
+    /// Makes check-backs and branches that wait for this service due. One that somebody has in hand is passed over, and so is one
+    /// that can't be read: a service must be able to register, whatever others have left.
     async fn ask_again(
         &self,
         db: &mut MySqlConnection,
@@ -294,7 +295,7 @@ impl MySqlStore {
             .fetch_all(&mut *db)
             .await
             .context("find check-backs that wait for a service")?;
-        let waiting = read_rows("transactions", &rows, transaction::read)?;
+        let (waiting, _) = readable_rows("transactions", &rows, transaction::read);
         let branches = waiting_branches(db, service).await?;
         let mut set = WorkingSet::default();
         set.put_transactions([], waiting.clone());

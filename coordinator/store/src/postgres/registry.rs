@@ -19,7 +19,7 @@ use crate::{
     BranchRow, DeliveryKey, Line, RegistryStore, ServiceRow, StoreError, SubscriptionRow, engine,
     sql::{
         branch,
-        column::{limit, micros, read_row, read_rows},
+        column::{limit, micros, read_row, read_rows, readable_rows},
         delivery, registry, transaction,
     },
     working_set::{Tables, WorkingSet},
@@ -234,7 +234,8 @@ async fn put_service(
     read_row("services", &kept, registry::service)
 }
 
-/// Makes check-backs and branches that wait for this service due. One that somebody has in hand is passed over.
+/// Makes check-backs and branches that wait for this service due. One that somebody has in hand is passed over, and so is one
+/// that can't be read: a service must be able to register, whatever others have left.
 async fn ask_again(db: &mut PgConnection, service: &ServiceRow) -> Result<(), Failure> {
     const WAITING: &str = concat!(
         "SELECT ",
@@ -253,7 +254,7 @@ async fn ask_again(db: &mut PgConnection, service: &ServiceRow) -> Result<(), Fa
         .fetch_all(&mut *db)
         .await
         .context("find check-backs that wait for a service")?;
-    let waiting = read_rows("transactions", &rows, transaction::read)?;
+    let (waiting, _) = readable_rows("transactions", &rows, transaction::read);
     let branches = waiting_branches(db, service).await?;
     let mut set = WorkingSet::default();
     set.put_transactions([], waiting.clone());
@@ -281,7 +282,7 @@ async fn waiting_branches(
         .fetch_all(&mut *db)
         .await
         .context("find branches that wait for a service")?;
-    read_rows("branches", &rows, branch::read)
+    Ok(readable_rows("branches", &rows, branch::read).0)
 }
 
 impl PostgresStore {

@@ -4,7 +4,7 @@ use earnest_protocol::{Name, NodeEpoch, Ordinal, ParkReason, Timestamp, Transact
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
-    column::{Columns, FORMAT, Read, corrupt},
+    column::{Columns, FORMAT, Read, corrupt, readable},
     error::{Context, unavailable},
 };
 use crate::{Branch, BranchKey, BranchRow, StoreError, sql::branch as words};
@@ -125,7 +125,7 @@ pub(super) fn select(db: &Connection, key: &BranchKey) -> Result<Option<BranchRo
     row.context(context)?.transpose()
 }
 
-/// Branches of the participant that are free and due later than `now`, the soonest first.
+/// Branches of the participant that are free and due later than `now`, the soonest first. What can't be read is passed over.
 pub(super) fn waiting(
     db: &Connection,
     (namespace, service): (&Name, &Name),
@@ -138,7 +138,7 @@ pub(super) fn waiting(
     let mut rows = statement.query(values).context(context)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next().context(context)? {
-        found.push(read(row)?);
+        found.extend(readable(read(row))?);
     }
     Ok(found)
 }

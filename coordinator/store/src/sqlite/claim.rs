@@ -15,7 +15,13 @@ use earnest_protocol::{Name, NodeEpoch, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    branch, column::limit, delivery, error::Context, lease, message, rows::SqlRows, transaction,
+    branch,
+    column::{limit, readable},
+    delivery,
+    error::Context,
+    lease, message,
+    rows::SqlRows,
+    transaction,
 };
 use crate::{
     BranchRow, CheckBackWork, ClaimRequest, Claimed, DeliveryRow, StoreError, Target,
@@ -345,15 +351,9 @@ fn passed_over<T>(
     read: Result<T, StoreError>,
     claimed: &mut Claimed,
 ) -> Result<Option<T>, StoreError> {
-    match read {
-        Ok(value) => Ok(Some(value)),
-        Err(StoreError::Corrupt(why)) => {
-            tracing::error!(why, "due work can't be read and is left alone");
-            claimed.damaged += 1;
-            Ok(None)
-        }
-        Err(other) => Err(other),
-    }
+    let value = readable(read)?;
+    claimed.damaged += usize::from(value.is_none());
+    Ok(value)
 }
 
 fn take_check_back(

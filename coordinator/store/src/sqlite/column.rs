@@ -10,6 +10,18 @@ use crate::StoreError;
 /// What is wrong with a column, for people.
 pub(super) type Read<T> = Result<T, String>;
 
+/// `None` for a row that is damaged, which is logged: it must not hold up what has nothing to do with it.
+pub(super) fn readable<T>(read: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(StoreError::Corrupt(why)) => {
+            tracing::error!(why, "a row can't be read and is left alone");
+            Ok(None)
+        }
+        Err(other) => Err(other),
+    }
+}
+
 /// Reads a row's columns from left to right.
 pub(super) struct Columns<'r, 's> {
     row: &'r Row<'s>,

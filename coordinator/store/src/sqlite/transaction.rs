@@ -7,7 +7,7 @@ use earnest_protocol::{
 use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, params};
 
 use super::{
-    column::{Columns, FORMAT, Read, corrupt, micros},
+    column::{Columns, FORMAT, Read, corrupt, micros, readable},
     error::{Context, unavailable},
 };
 use crate::{StoreError, TransactionRow};
@@ -48,7 +48,7 @@ pub(super) fn select(
     row.transpose()
 }
 
-/// Runs a query that gives the columns of a transaction.
+/// What a query gives that names the columns of a transaction; what can't be read is passed over.
 pub(super) fn all(
     db: &Connection,
     sql: &str,
@@ -59,7 +59,7 @@ pub(super) fn all(
     let mut rows = statement.query(values).context(context)?;
     let mut transactions = Vec::new();
     while let Some(row) = rows.next().context(context)? {
-        transactions.push(read(row)?);
+        transactions.extend(readable(read(row))?);
     }
     Ok(transactions)
 }

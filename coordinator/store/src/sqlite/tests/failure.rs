@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::{apply, directory, open, prepared, subscribe};
 use crate::{
-    LeaseStore, QueryStore, Store, StoreError,
+    LeaseStore, QueryStore, RegistryStore, Store, StoreError,
     conformance::{LEASE, confirm, id, message, prepare, transaction},
 };
 
@@ -114,6 +114,41 @@ async fn a_damaged_row_is_named_and_holds_up_no_other() {
     };
     let work = store.claim(request).await.unwrap().work;
     assert_eq!(work.len(), 1, "the other one is delivered");
+}
+
+#[tokio::test]
+async fn a_service_registers_past_rows_that_cant_be_read() {
+    let dir = directory();
+    let store = open(&dir.path().join("earnest.db"));
+    subscribe(&store).await;
+    apply(&store, vec![prepared(1), prepared(2)]).await.unwrap();
+    let bad = id(1);
+    let damage = move |db: &Connection, _| {
+        // As if both had been asked about already, and nobody had answered.
+        db.execute("UPDATE transactions SET unanswered = 1", [])
+            .unwrap();
+        db.execute(
+            "UPDATE transactions SET message_count = -1 WHERE id = ?1",
+            [bad.as_bytes()],
+        )
+        .unwrap();
+        Ok(())
+    };
+    store.writer.run("test", damage).await.unwrap();
+    let other = store.transaction(id(2)).await.unwrap().unwrap();
+    let service = crate::ServiceRow {
+        namespace: other.namespace,
+        name: other.initiator.unwrap(),
+        endpoints: vec![crate::Endpoint {
+            url: "http://127.0.0.1:7001".into(),
+            protocol: crate::EndpointProtocol::Http,
+            resource_id: String::new(),
+        }],
+        updated_at: other.created_at,
+    };
+    let kept = store.put_service(service, false).await.unwrap();
+    let due = store.transaction(id(2)).await.unwrap().unwrap().check_due;
+    assert_eq!(due, Some(kept.updated_at), "the other is asked at once");
 }
 
 #[tokio::test]
