@@ -22,6 +22,8 @@ pub mod participant;
 mod planted;
 mod postgres;
 mod query;
+#[cfg(test)]
+mod round;
 mod row;
 mod sql;
 mod sqlite;

@@ -22,6 +22,8 @@ mod registry;
 mod retention;
 mod rows;
 mod server;
+#[cfg(test)]
+mod tests;
 mod time;
 mod write;
 

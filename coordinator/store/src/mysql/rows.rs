@@ -119,10 +119,12 @@ pub(super) fn values<R>(sql: &mut Sql, rows: &[R], row: impl for<'r> Fn(Row<'r>,
     }
 }
 
-/// `((?, ?), (?, ?))`: keys to look for, in [`padded`] number.
+/// `((?, ?), (?, ?))`: keys to look for, in [`padded`] number, and two at least: MariaDB takes an IN of one row for an
+/// equality of rows, and an UPDATE that has nothing else to go by then reads the whole table, whatever index it is told to use.
 pub(super) fn keys<R>(sql: &mut Sql, rows: &[R], row: impl for<'r> Fn(Row<'r>, &R) -> Row<'r>) {
     sql.push("(");
-    for (at, value) in padded(rows).enumerate() {
+    let again = rows.first().filter(|_| rows.len() == 1);
+    for (at, value) in padded(rows).chain(again).enumerate() {
         sql.push(if at == 0 { "(" } else { ", (" });
         row(begin(sql, Shape::Values, &[]), value);
         sql.push(")");
@@ -186,7 +188,8 @@ mod tests {
     #[test]
     fn sizes_are_powers_of_two_so_that_texts_repeat() {
         let of = |count: usize| text(|sql| keys(sql, &vec![1; count], |row, n| row.int(*n).int(0)));
-        assert_eq!(of(1), "((?, ?))");
+        assert_eq!(of(1), "((?, ?), (?, ?))");
+        assert_eq!(of(1), of(2));
         assert_eq!(of(3), "((?, ?), (?, ?), (?, ?), (?, ?))");
         assert_eq!(of(3), of(4));
         assert_eq!(of(ROWS - 1), of(ROWS));

@@ -12,8 +12,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::{PostgresOptions, PostgresStore, range::Range};
 use crate::{
-    Clock, Message, NewTransaction, Store,
-    conformance::{Subject, TestClock, transaction},
+    Clock, Store,
+    conformance::{Subject, TestClock},
 };
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -111,13 +111,5 @@ impl Ranged {
             .fetch_one(&mut self.db)
             .await
             .expect("it is there")
-    }
-}
-
-/// Transaction `n`, whose id was made at `at`.
-fn made(at: Timestamp, n: u8, messages: Vec<Message>) -> NewTransaction {
-    NewTransaction {
-        id: TransactionId::from_parts(at, [n; 10]),
-        ..transaction(n, messages)
     }
 }

@@ -6,58 +6,16 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use earnest_harness::Database;
 use sqlx::PgConnection;
 
-use super::{made, open, session};
+use super::{open, session};
 use crate::{
-    Clock, Command, Decide, History, NewTransaction, Store, Work,
-    conformance::{Subject, TestClock, branch_done, done, keyed, message, name, prepare, reserve},
+    Clock, History, Store,
+    conformance::{Subject, TestClock},
     postgres::{PostgresStore, fill},
+    round::{self, round},
 };
 
 const WEEK: Duration = Duration::from_hours(24 * 7);
 const HISTORY: u64 = 20_000;
-/// Messages of one round.
-const ROUND: u8 = 20;
-
-/// Prepares, confirms, claims and delivers; `round` makes ids of its own.
-async fn round(s: &Subject, round: u8) {
-    let (node, at) = (s.node().await, s.clock.now());
-    let new = |n: u8| {
-        let messages = if n.is_multiple_of(2) {
-            vec![message("bench.message")]
-        } else {
-            vec![keyed("ordered", "key")]
-        };
-        NewTransaction {
-            branches: vec![reserve(1)],
-            ..made(at, round * ROUND + n, messages)
-        }
-    };
-    let grant = crate::conformance::no_grant;
-    let prepares = (0..ROUND).map(|n| prepare(new(n))).collect();
-    s.batch(prepares, grant()).await;
-    let confirm = |n| {
-        Command::Decide(Decide {
-            id: new(n).id,
-            decision: earnest_protocol::Decision::Confirm,
-            initiator: None,
-            namespace: name("default"),
-        })
-    };
-    s.batch((0..ROUND).map(confirm).collect(), grant()).await;
-    let end = |work: &Work| match work {
-        Work::Delivery(work) => done(work),
-        Work::Branch(work) => branch_done(work),
-        Work::CheckBack(work) => panic!("it is decided: {work:?}"),
-    };
-    let mut ended = 0;
-    while ended < 2 * usize::from(ROUND) {
-        let work = s.claim(node).await.work;
-        assert!(!work.is_empty(), "{ended} came to an end");
-        ended += work.len();
-        s.batch(work.iter().map(end).collect(), grant()).await;
-    }
-    s.advance(Duration::from_secs(1));
-}
 
 type Counters = (i64, BTreeMap<String, i64>);
 
@@ -148,8 +106,7 @@ async fn work_is_found_by_seeking_whatever_the_history() {
         over: WEEK,
     };
     let (store, s) = subject(&database, &clock).await;
-    s.subscribe("bench-consumer", "bench.message").await;
-    s.subscribe_ordered("ordered", "ordered").await;
+    round::subscribe(&s).await;
     store.fill(history, |_| ()).await.expect("it is filled");
     let mut db = session(&database).await;
     ended(&mut db, store, s).await;

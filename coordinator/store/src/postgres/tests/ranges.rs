@@ -5,11 +5,12 @@ use std::time::Duration;
 use earnest_protocol::{Decision, Timestamp, TransactionId};
 use sqlx::Connection;
 
-use super::{HOUR, RETENTION, Ranged, made, open};
+use super::{HOUR, RETENTION, Ranged, open};
 use crate::{
     Command, Decide, NewTransaction, Rejection, RetentionStore,
     conformance::{branch_done, done, keyed, message, name, prepare, reserve, submit},
     postgres::range,
+    round::made,
 };
 
 fn decided(id: TransactionId, decision: Decision) -> Command {
