@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::error::{Context, Failure, commit_failed, failed, is_lock_timeout, unavailable};
-use crate::StoreError;
+use crate::{StoreError, planted::planted};
 
 /// How long a caller waits for a connection, and a connection for the server.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -146,6 +146,7 @@ impl<'a> Transaction<'a> {
                 self.give_back();
                 Ok(())
             }
+            Ok(Err(_)) if planted!(MysqlUnknownIsTakenForCommitted) => Ok(()),
             Ok(Err(error)) => Err(commit_failed(self.name, error)),
             Err(_) => Err(StoreError::CommitUnknown {
                 context: format!("{}: the database did not answer", self.name),

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     StoreError, Target,
     claiming::{Held, Kind, Take, names},
+    planted::planted,
     sql::{
         branch,
         column::{Cells, FORMAT, FREE, limit, read_rows},
@@ -264,7 +265,12 @@ pub(super) async fn take(
             rows.push(Key::of(row)?);
         }
     }
-    give(db, queue, queue.lease, &rows, take.epoch.0).await?;
+    let lease = if planted!(MysqlClaimKeepsTheToken) {
+        queue.hold
+    } else {
+        queue.lease
+    };
+    give(db, queue, lease, &rows, take.epoch.0).await?;
     let mut taken = Vec::new();
     for rows in rows.chunks(ROWS) {
         let mut sql = Sql::new(queue.read);

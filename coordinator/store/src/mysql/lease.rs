@@ -17,6 +17,7 @@ use super::{
 use crate::{
     ClaimRequest, Claimed, LeaseStore, StoreError,
     claiming::{Kind, claim},
+    planted::planted,
     sql::column::{FORMAT, micros},
 };
 
@@ -57,7 +58,7 @@ impl LeaseStore for MySqlStore {
                 .execute(db)
                 .await
                 .context("heartbeat")?;
-            Ok(done.rows_affected() > 0)
+            Ok(done.rows_affected() > 0 || planted!(MysqlBuriedNodeLivesOn))
         })
     }
 

@@ -4,7 +4,7 @@ use earnest_planted_hooks::Bug;
 
 use super::{Entry, entry};
 use crate::{
-    Database::{Postgres, Sqlite},
+    Database::{Mysql, Postgres, Sqlite},
     Layer::{Conformance, Model, Process, Simulation, Wire},
 };
 
@@ -272,6 +272,36 @@ pub(super) const ENTRIES: &[Entry] = &[
         "PostgreSQL: a COMMIT without an answer is taken for one that landed",
         "R4",
         Conformance(Postgres),
+    ),
+    entry(
+        Bug::MysqlClaimKeepsTheToken,
+        "MySQL: a claim does not raise the token of what it leases",
+        "P10",
+        Conformance(Mysql),
+    ),
+    entry(
+        Bug::MysqlBuriedNodeLivesOn,
+        "MySQL: a node that was taken for dead is told that it lives",
+        "P11",
+        Conformance(Mysql),
+    ),
+    entry(
+        Bug::MysqlSubscriptionsAreNotLocked,
+        "MySQL: a decision reads the subscriptions of a topic without a lock",
+        "P4",
+        Conformance(Mysql),
+    ),
+    entry(
+        Bug::MysqlKeysAreNotLocked,
+        "MySQL: positions of a key are given out without its lock",
+        "P9",
+        Conformance(Mysql),
+    ),
+    entry(
+        Bug::MysqlUnknownIsTakenForCommitted,
+        "MySQL: a COMMIT without an answer is taken for one that landed",
+        "R4",
+        Conformance(Mysql),
     ),
     entry(
         Bug::AnswersBeforeCommit,

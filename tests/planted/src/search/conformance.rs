@@ -10,7 +10,8 @@ use std::{sync::Arc, thread, time::Duration};
 
 use earnest_harness::Kind;
 use earnest_store::{
-    PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, Store, StoreError,
+    MySqlOptions, MySqlStore, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, Store,
+    StoreError,
     conformance::{
         CASES, Subject, TestClock,
         nodes::{self, Nodes},
@@ -33,6 +34,8 @@ pub enum Database {
     Sqlite,
     /// A server.
     Postgres,
+    /// A server; MariaDB, as the tests have it.
+    Mysql,
 }
 
 /// One case; it panics where the store behaves otherwise.
@@ -98,11 +101,7 @@ fn alone(database: Database) -> Vec<Run> {
         name: case.name,
         run: Box::new(move || {
             block_on(async {
-                let subject = match database {
-                    Database::Sqlite => sqlite(),
-                    Database::Postgres => postgres().await,
-                };
-                (case.run)(subject).await;
+                (case.run)(one(database).await).await;
             });
         }),
     };
@@ -111,39 +110,49 @@ fn alone(database: Database) -> Vec<Run> {
 
 /// What two nodes do at once, and what one sees of a wire or a server that fails.
 fn together(database: Database) -> Vec<Run> {
-    if database == Database::Sqlite {
-        return Vec::new();
+    match database {
+        Database::Sqlite => Vec::new(),
+        Database::Postgres => on_server(database, Kind::Postgres, open_postgres),
+        Database::Mysql => on_server(database, Kind::Mariadb, open_mysql),
     }
+}
+
+fn on_server<Open>(database: Database, kind: Kind, open: Open) -> Vec<Run>
+where
+    Open: AsyncFn(&str, &TestClock) -> Result<Arc<dyn Store>, StoreError>
+        + Copy
+        + Send
+        + Sync
+        + 'static,
+{
     let run = |case: &'static earnest_store::conformance::Case<Nodes>| Run {
         name: case.name,
-        run: Box::new(|| block_on(async { (case.run)(two().await).await })),
+        run: Box::new(move || block_on(async { (case.run)(two(database).await).await })),
     };
     let mut runs: Vec<Run> = nodes::CASES.iter().map(run).collect();
     runs.push(Run {
         name: "r4_commit_without_an_answer_is_unknown",
-        run: Box::new(|| {
+        run: Box::new(move || {
             block_on(async {
-                let database = earnest_harness::postgres().await;
-                outage::r4_commit_without_an_answer_is_unknown(database.url(), open_at).await;
+                let made = made(database).await;
+                outage::r4_commit_without_an_answer_is_unknown(made.url(), open).await;
             });
         }),
     });
     runs.push(Run {
         name: "r4_claim_whose_commit_is_unknown_orphans_nothing",
-        run: Box::new(|| {
+        run: Box::new(move || {
             block_on(async {
-                let database = earnest_harness::postgres().await;
-                let url = database.url();
-                outage::r4_claim_whose_commit_is_unknown_orphans_nothing(url, open_at).await;
+                let made = made(database).await;
+                outage::r4_claim_whose_commit_is_unknown_orphans_nothing(made.url(), open).await;
             });
         }),
     });
     runs.push(Run {
         name: "p2_killed_server_loses_nothing_acknowledged",
-        run: Box::new(|| {
+        run: Box::new(move || {
             block_on(outage::p2_killed_server_loses_nothing_acknowledged(
-                Kind::Postgres,
-                open_at,
+                kind, open,
             ));
         }),
     });
@@ -170,28 +179,50 @@ fn sqlite() -> Subject {
     Subject::new(Arc::new(store), clock, directory)
 }
 
-async fn postgres() -> Subject {
-    let clock = TestClock::default();
-    let database = earnest_harness::postgres().await;
-    let store = open_at(database.url(), &clock)
-        .await
-        .expect("the store opens");
-    Subject::new(store, clock, database)
+/// A database of its own on the server.
+async fn made(database: Database) -> earnest_harness::Database {
+    match database {
+        Database::Mysql => earnest_harness::mariadb().await,
+        Database::Sqlite | Database::Postgres => earnest_harness::postgres().await,
+    }
 }
 
-async fn two() -> Nodes {
+async fn open(database: Database, url: &str, clock: &TestClock) -> Arc<dyn Store> {
+    let opened = match database {
+        Database::Mysql => open_mysql(url, clock).await,
+        Database::Sqlite | Database::Postgres => open_postgres(url, clock).await,
+    };
+    opened.expect("the store opens")
+}
+
+async fn one(database: Database) -> Subject {
+    if database == Database::Sqlite {
+        return sqlite();
+    }
     let clock = TestClock::default();
-    let database = earnest_harness::postgres().await;
+    let made = made(database).await;
+    let store = open(database, made.url(), &clock).await;
+    Subject::new(store, clock, made)
+}
+
+async fn two(database: Database) -> Nodes {
+    let clock = TestClock::default();
+    let made = made(database).await;
     let (a, b) = tokio::join!(
-        open_at(database.url(), &clock),
-        open_at(database.url(), &clock)
+        open(database, made.url(), &clock),
+        open(database, made.url(), &clock)
     );
-    let (a, b) = (a.expect("the store opens"), b.expect("the store opens"));
     Nodes::new(a, b, &clock)
 }
 
-async fn open_at(url: &str, clock: &TestClock) -> Result<Arc<dyn Store>, StoreError> {
+async fn open_postgres(url: &str, clock: &TestClock) -> Result<Arc<dyn Store>, StoreError> {
     let clock = Arc::new(clock.clone());
     let store = PostgresStore::open_at(PostgresOptions::new(url), clock).await?;
+    Ok(Arc::new(store))
+}
+
+async fn open_mysql(url: &str, clock: &TestClock) -> Result<Arc<dyn Store>, StoreError> {
+    let clock = Arc::new(clock.clone());
+    let store = MySqlStore::open_at(MySqlOptions::new(url), clock).await?;
     Ok(Arc::new(store))
 }
