@@ -1,13 +1,13 @@
 //! One TCC branch: what it says, which call it waits for, and what the answer leads to.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
     CONTENT_HASH_VERSION, ContentHash, Decision, Jitter, Name, ParkReason, RetryPolicy, Settled,
-    planted::planted,
+    Timestamp, planted::planted,
 };
 
 /// A reservation at one participant, as the initiator registers it. The payload is opaque bytes, and every call of the
@@ -170,10 +170,27 @@ pub fn settle_branch(
     }
 }
 
+/// What would be tried again at `now` is set aside for a person once its decision is older than `park_after`; `None`: never.
+/// What ended, or is set aside already, stays as it is, and so does the decision (DESIGN §3.2.3).
+pub fn give_up(
+    settled: Settled,
+    decided_at: Timestamp,
+    now: Timestamp,
+    park_after: Option<Duration>,
+) -> Settled {
+    match (settled, park_after) {
+        (Settled::RetryAfter(_), Some(limit)) if now >= decided_at.after(limit) => {
+            Settled::Park(ParkReason::new(format!(
+                "not done {} s after the decision (branches.park_after_ms)",
+                limit.as_secs()
+            )))
+        }
+        (settled, _) => settled,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn answers() -> [BranchAnswer; 5] {
@@ -200,6 +217,25 @@ mod tests {
                 again
             ]
         );
+    }
+
+    #[test]
+    fn p4_age_sets_aside_what_would_be_tried_again_and_nothing_else() {
+        let again = || Settled::RetryAfter(Duration::from_secs(1));
+        let (hour, decided) = (Duration::from_hours(1), Timestamp::from_micros(5));
+        let after = |settled, age, limit| give_up(settled, decided, decided.after(age), limit);
+        assert_eq!(after(again(), hour * 9_000, None), again());
+        assert_eq!(
+            after(again(), Duration::from_micros(3_599_999_999), Some(hour)),
+            again()
+        );
+        assert!(matches!(
+            after(again(), hour, Some(hour)),
+            Settled::Park(reason) if reason.as_str().contains("3600 s")
+        ));
+        for kept in [Settled::Done, Settled::Park(ParkReason::new("gone"))] {
+            assert_eq!(after(kept.clone(), hour * 2, Some(hour)), kept);
+        }
     }
 
     #[test]

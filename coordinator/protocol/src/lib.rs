@@ -24,7 +24,7 @@ mod transition;
 pub use answer::{CheckBackAnswer, DeliveryAnswer};
 pub use backoff::{Jitter, RetryPolicy};
 pub use branch::{
-    Branch, BranchAnswer, BranchCall, BranchState, TrySettled, settle_branch, settle_try,
+    Branch, BranchAnswer, BranchCall, BranchState, TrySettled, give_up, settle_branch, settle_try,
 };
 pub use content::{CONTENT_HASH_VERSION, ContentHash};
 pub use delivery::{DeliveryState, Settled, settle};

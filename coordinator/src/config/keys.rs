@@ -203,9 +203,16 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "branches.retry_cap_ms",
         doc: "The longest wait between two calls. A decision is told for ever, unless the participant says that it can never be \
-              carried out; a Try until its deadline.",
+              carried out or `branches.park_after_ms` is over; a Try until its deadline.",
         example: "60000",
         kind: Kind::Millis(|c| &mut c.node.driver.branch_retry.cap, 1, DAY_MS),
+    },
+    Key {
+        name: "branches.park_after_ms",
+        doc: "How long after its decision a branch that is still not done is parked, for a person to look at; 0: never, it is \
+              called for ever. A retry by hand makes one more call.",
+        example: "0",
+        kind: Kind::Millis(|c| &mut c.node.driver.branch_park_after, 0, 365 * DAY_MS),
     },
     Key {
         name: "limits.messages",

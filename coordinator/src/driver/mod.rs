@@ -62,6 +62,8 @@ pub struct DriverOptions {
     pub branch_timeout: Duration,
     /// When to call a branch again.
     pub branch_retry: RetryPolicy,
+    /// How long after its decision a branch that is not done is set aside for a person; zero: never.
+    pub branch_park_after: Duration,
     /// How long finished transactions are kept.
     pub retention: Duration,
     /// The time between two purges.
@@ -79,6 +81,7 @@ impl Default for DriverOptions {
             check_back_timeout: Duration::from_secs(10),
             branch_timeout: Duration::from_secs(10),
             branch_retry: RetryPolicy::default(),
+            branch_park_after: Duration::ZERO,
             retention: Duration::from_hours(7 * 24),
             purge_every: Duration::from_mins(1),
             drain: Duration::from_secs(10),

@@ -126,6 +126,7 @@ pub(super) fn branch(
         key,
         token,
         settled,
+        park_after: Some(options.branch_park_after).filter(|limit| !limit.is_zero()),
         note,
     }))
 }

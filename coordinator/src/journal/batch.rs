@@ -111,6 +111,7 @@ mod tests {
             key,
             token: LeaseToken(1),
             settled: Settled::Done,
+            park_after: None,
             note: None,
         }));
         Entry { command, ..decided }

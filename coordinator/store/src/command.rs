@@ -101,6 +101,8 @@ pub struct BranchSettled {
     pub token: LeaseToken,
     /// What it led to.
     pub settled: Settled,
+    /// How old its decision may be, by the database's clock, for it to be tried again; `None`: as old as it may.
+    pub park_after: Option<Duration>,
     /// How it went; `None`: it succeeded.
     pub note: Option<AttemptNote>,
 }

@@ -168,6 +168,7 @@ fn called_branch(
     Command::BranchSettled(Box::new(BranchSettled {
         key: branch.key(),
         token: lease.token,
+        park_after: None,
         note: (settled != Settled::Done).then(|| note("unreachable")),
         settled,
     }))

@@ -27,6 +27,9 @@ macro_rules! conformance_tests {
     };
     (@list $($how:tt)+) => {
         $crate::conformance_tests! { $($how)+,
+            age {
+                p4_branch_that_is_not_done_for_long_is_parked,
+            }
             batch {
                 empty_batch_is_nothing,
                 refused_command_takes_no_other_with_it,
@@ -268,6 +271,7 @@ mod tests {
     fn every_case_is_listed() {
         let listed = include_str!("cases.rs");
         let files = [
+            include_str!("age.rs"),
             include_str!("batch.rs"),
             include_str!("branch.rs"),
             include_str!("check_back.rs"),

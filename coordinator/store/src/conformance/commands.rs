@@ -123,6 +123,7 @@ pub fn branch_settled(work: &BranchWork, settled: Settled) -> Command {
         key: work.key,
         token: work.token,
         settled,
+        park_after: None,
         note,
     }))
 }

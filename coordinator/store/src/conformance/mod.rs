@@ -17,6 +17,8 @@ mod dump;
 mod subject;
 
 #[doc(hidden)]
+pub mod age;
+#[doc(hidden)]
 pub mod batch;
 #[doc(hidden)]
 pub mod branch;

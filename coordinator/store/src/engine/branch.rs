@@ -1,7 +1,7 @@
 //! TCC branches: registration, Trys that the coordinator runs, and what a decision owes them.
 
 use earnest_protocol::{
-    BranchCall, BranchState, Event, Illegal, LeaseToken, Ordinal, Settled, TrySettled,
+    BranchCall, BranchState, Event, Illegal, LeaseToken, Ordinal, Settled, TrySettled, give_up,
 };
 
 use super::{Engine, Outcome, Rows, prepare::transaction};
@@ -234,9 +234,11 @@ impl<R: Rows> Engine<'_, R> {
         self.branch_attempt(&mut branch, call, settled.note.as_ref())?;
         release(&mut branch);
         branch.due = None;
-        let event = match &settled.settled {
+        let decided_at = row.decided.as_ref().map_or(self.now, |(at, _)| *at);
+        let led_to = settled.settled.clone();
+        let event = match give_up(led_to, decided_at, self.now, settled.park_after) {
             Settled::RetryAfter(delay) => {
-                branch.due = Some(self.now.after(*delay));
+                branch.due = Some(self.now.after(delay));
                 None
             }
             Settled::Done => {
@@ -246,7 +248,7 @@ impl<R: Rows> Engine<'_, R> {
             }
             Settled::Park(reason) => {
                 branch.state = BranchState::Parked;
-                branch.parked = Some(reason.clone());
+                branch.parked = Some(reason);
                 Some(Event::EffectParked)
             }
         };
